@@ -1,0 +1,41 @@
+"""What can go wrong, as a tree.
+
+    CaffeError            anything a user can cause; its text is one complete sentence
+    ├── ParseError        a text file is not what the schema allows (file:line:column)
+    ├── FileError         a file is missing, unreadable, truncated or of another kind
+    ├── ShapeError        shapes that do not fit together
+    └── MissingExtra      an optional dependency is not installed
+
+Each text says, in this order: where (file:line:column, or `layer "conv1" (Convolution)`), what was expected, what
+was found, and what to do next where that is known.
+"""
+
+from __future__ import annotations
+
+
+class CaffeError(Exception):
+    """A failure the user can cause and mend; the message is written for that user."""
+
+
+class ParseError(CaffeError):
+    """A prototxt that the schema does not allow; begins with file:line:column."""
+
+
+class FileError(CaffeError):
+    """A file that is missing, unreadable, truncated, or not of the kind it should be."""
+
+
+class ShapeError(CaffeError):
+    """Blobs whose shapes do not fit together."""
+
+
+class MissingExtra(CaffeError):
+    """A package that only some users need, and that is not installed.
+
+    Args:
+        what: what needs it, for example `LMDB sources`.
+        extra: the extra of this project that brings it.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} need an extra package: pip install 'pycaffe-lite[{extra}]'.")
