@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite.errors import ShapeError
+from pycaffe_lite.parallel import aligned_bytes
 
 Array = NDArray[np.floating]
 
 
 def _allocate(shape: tuple[int, ...], order: tuple[int, ...] | None, dtype: np.dtype) -> Array:
     """Zeros of logical `shape` whose axes lie in memory in `order`, outermost first."""
+    memory = aligned_bytes(prod(shape) * dtype.itemsize).view(dtype)
     if order is None:
-        return np.zeros(shape, dtype)
-    memory = np.zeros([shape[axis] for axis in order], dtype)
-    return memory.transpose(np.argsort(order))
+        return memory.reshape(shape)
+    return memory.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
 
 
 class Blob:
@@ -130,11 +131,21 @@ class Blob:
 
     def share_data(self, other: Blob) -> None:
         """Reads and writes the values of another blob with as many elements, under this blob's shape."""
-        self._data = other.data.reshape(self._shape)
+        self._data = other.data if other.shape == self._shape else other.data.reshape(self._shape)
 
     def share_diff(self, other: Blob) -> None:
         """Reads and writes the diff of another blob with as many elements, under this blob's shape."""
-        self._diff = other.diff.reshape(self._shape)
+        self._diff = other.diff if other.shape == self._shape else other.diff.reshape(self._shape)
+
+    def move_to(self, data: Array, diff: Array) -> None:
+        """Copies values and diff into flat memory, in this blob's memory order, and becomes a view of it."""
+        order = self._order or range(self.num_axes)
+        for name, memory in (("_data", data), ("_diff", diff)):
+            view = memory.reshape([self._shape[axis] for axis in order]).transpose([int(axis) for axis in np.argsort(order)])
+            old = getattr(self, name)
+            if old is not None:
+                view[...] = old
+            setattr(self, name, view)
 
     # -- Caffe's older names for the four axes of an image batch ---------------------------------------------
 

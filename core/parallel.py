@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
+from math import prod
+
+import numpy as np
 
 from pycaffe_lite.errors import CaffeError
+
+PIECE_BYTES = 256 * 1024
+"""What a piece of element-wise work should touch: it fits a second-level cache and outweighs handing it over."""
 
 
 def available_cpus() -> int:
@@ -26,7 +32,7 @@ def available_cpus() -> int:
 class _Job:
     """One parallel_for: its pieces are drawn from a shared counter (drawing is atomic under the GIL)."""
 
-    def __init__(self, pieces: int, body: Callable[[int], None]) -> None:
+    def __init__(self, pieces: int, body: Callable[[int], object]) -> None:
         self.pieces = pieces
         self.body = body
         self.counter = count()
@@ -119,7 +125,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_threads)
 
 
-def parallel_for(pieces: int, body: Callable[[int], None]) -> None:
+def parallel_for(pieces: int, body: Callable[[int], object]) -> None:
     """Calls body(0) … body(pieces - 1), in any order and from several threads.
 
     Each call must write memory of its own. Called from within a body, or from a second thread at the same time, it
@@ -142,4 +148,30 @@ def slices(length: int, pieces: int) -> list[slice]:
     return [slice(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
 
 
-__all__ = ["available_cpus", "num_threads", "parallel_for", "set_num_threads", "slices"]
+def batch_slices(items: int, item_bytes: int) -> list[slice]:
+    """Cuts a batch into slices of about PIECE_BYTES each."""
+    return slices(items, items * item_bytes // PIECE_BYTES)
+
+
+_local = threading.local()
+
+
+def scratch(name: str, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """Memory of the calling thread for a passing result, uninitialized.
+
+    The same name gives the same memory again, in every layer: what was there before is gone. It grows to the
+    largest size asked for and is never given back.
+    """
+    pool = _local.__dict__
+    nbytes = prod(shape) * dtype.itemsize
+    memory = pool.get(name)
+    if memory is None or memory.nbytes < nbytes:
+        memory = pool[name] = aligned_bytes(nbytes)
+    return memory[:nbytes].view(dtype).reshape(shape)
+
+
+def aligned_bytes(nbytes: int) -> np.ndarray:
+    """Zeroed bytes that begin at a cache line, so that vector loads do not straddle two."""
+    memory = np.zeros(nbytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + nbytes]

@@ -1,0 +1,76 @@
+"""The layer types: the table of contents.
+
+A net needs few of them, so each module is imported when the first layer of its type is made. A new type takes
+one module with one class under `@register_layer("Name")`, and one line here. Types of a user's own need no
+line: the decorator alone makes them known.
+"""
+
+from __future__ import annotations
+
+import importlib
+from difflib import get_close_matches
+from typing import Any
+
+from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.layers.base import Layer, registered
+from pycaffe_lite.phase import TRAIN
+
+MODULES = {
+    "Accuracy": "accuracy",
+    "Convolution": "convolution",
+    "Data": "data",
+    "Dropout": "dropout",
+    "DummyData": "dummy_data",
+    "InnerProduct": "inner_product",
+    "Input": "input",
+    "Pooling": "pooling",
+    "ReLU": "relu",
+    "Silence": "silence",
+    "Softmax": "softmax",
+    "SoftmaxWithLoss": "softmax_loss",
+    "Split": "split",
+}
+"""Which module of this package holds a type."""
+
+
+def layer_type_list() -> list[str]:
+    """The names of all known layer types, our own and the user's, in alphabetical order."""
+    return sorted({*MODULES, *registered()})
+
+
+def layer_class(name: str, location: str = "") -> type[Layer]:
+    """The class that `type: "name"` stands for.
+
+    Args:
+        name: the type, as the text spells it.
+        location: `file:line: ` of the layer, for the error's beginning.
+
+    Raises:
+        CaffeError: for an unknown type; names the nearest known ones.
+    """
+    if name not in registered():
+        if name not in MODULES:
+            raise CaffeError(f'{location}unknown layer type "{name}"; {_hint(name)}.')
+        importlib.import_module(f"{__name__}.{MODULES[name]}")
+    return registered()[name]
+
+
+def create(layer_param: Any, phase: int = TRAIN, location: str = "") -> Layer:
+    """Makes the layer that a LayerParameter describes; `build` then gives it its bottoms and tops.
+
+    Raises:
+        CaffeError: for an unknown type; names the nearest known ones.
+    """
+    where = f'{location}layer "{layer_param.name}": '
+    layer = layer_class(layer_param.type, where)(layer_param, phase)
+    layer.location = location
+    return layer
+
+
+def _hint(name: str) -> str:
+    """What to write instead: the nearest known types, or all of them if none is near."""
+    known = {known.lower(): known for known in layer_type_list()}
+    near = [known[match] for match in get_close_matches(name.lower(), known, n=3)]
+    if near:
+        return "the nearest known are " + " or ".join(f'"{match}"' for match in near)
+    return "the known types are " + ", ".join(known.values())

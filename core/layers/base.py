@@ -54,6 +54,7 @@ class Layer:
         phase: TRAIN or TEST.
         blobs: the parameters.
         param_propagate_down: for each parameter, whether its diff is wanted.
+        shares: parameters whose memory belongs to another layer: index -> the owner's blob.
         dtype: the type of the parameters: float32; float64 in gradient checks.
         folder: where files named by the layer are looked for besides the working folder.
         location: `file:line: ` of the layer in its text, or nothing.
@@ -74,6 +75,7 @@ class Layer:
         self.phase = phase
         self.blobs = BlobVec()
         self.param_propagate_down: list[bool] = []
+        self.shares: dict[int, Blob] = {}
         self.loss_weights: list[float] = []
         self.dtype: np.dtype = np.dtype(np.float32)
         self.folder = ""
@@ -131,6 +133,15 @@ class Layer:
         for blob, weight in zip(top, self.loss_weights, strict=True):
             if weight:
                 blob.diff[...] = weight
+
+    def loss(self, top: Sequence[Blob]) -> float:
+        """The tops' values times their weights, which stand in their diffs."""
+        return sum(
+            float(np.vdot(blob.data, blob.diff)) for blob, weight in zip(top, self.loss_weights, strict=True) if weight
+        )
+
+    def close(self) -> None:
+        """Lets go of threads and files; data layers have them."""
 
     def add_param(self, shape: Sequence[int], filler: Any, order: Sequence[int] | None = None) -> Blob:
         """Makes the next parameter and fills it.

@@ -1,0 +1,38 @@
+"""`--set KEY=VALUE`: fields of the solver from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from pycaffe_lite.proto.read import SolverText
+
+
+def read_settings(path: str, settings: Sequence[str]) -> SolverText:
+    """Reads a solver and puts the settings in its place of what it says; of a repeated field all given ones count."""
+    from pycaffe_lite.proto.read import read_solver_text
+
+    text = read_solver_text(path)
+    cleared: set[str] = set()
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key.strip():
+            raise click.UsageError(f"--set: expected KEY=VALUE, like base_lr=0.001, got {setting!r}.")
+        _apply(text.param, key.strip(), value.strip(), cleared)
+    return text
+
+
+def _apply(param: Any, key: str, value: str, cleared: set[str]) -> None:
+    from pycaffe_lite.proto.text import parse
+
+    field = param.DESCRIPTOR.fields_by_name.get(key)
+    if field is not None and field.type == field.TYPE_STRING and value[:1] not in ("'", '"', "["):
+        value = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    given = parse(f"{key}: {value}" if not value.startswith("{") else f"{key} {value}", type(param), "--set")
+    if key not in cleared:
+        param.ClearField(key)
+        cleared.add(key)
+    param.MergeFrom(given)

@@ -1,0 +1,144 @@
+"""Sources whose records are serialized Datums: LMDB and LevelDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pycaffe_lite import log
+from pycaffe_lite.data.decode import decode
+from pycaffe_lite.data.source import Records, Source
+from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
+
+Value = bytes | memoryview
+
+
+class DatumSource(Source):
+    """Records that are serialized Datums: raw bytes, floats, or encoded images.
+
+    Args:
+        name: the path as the user gave it.
+        color: how encoded images are decoded, see `pycaffe_lite.data.decode`.
+    """
+
+    def __init__(self, name: str, color: bool | None) -> None:
+        self.name = name
+        self._color = color
+        self._layout: _Layout | None = None
+        self._warned = False
+
+    def values(self, start: int, count: int) -> tuple[list[Any], int]:
+        """Serialized records, at least 1, at most `count`, and the number of the next one, 0 at the end."""
+        raise NotImplementedError
+
+    def read(self, start: int, count: int) -> Records:
+        values, after = self.values(start, count)
+        return self.parse(values, range(start, start + len(values)))._replace(next=after)
+
+    def parse(self, values: list[Any], numbers: Iterable[int]) -> Records:
+        """The records whose serialized form and numbers these are; `next` says nothing."""
+        if (many := self._layout and self._layout.read(values)) is not None:
+            return Records(*many, 0)
+        pairs = [self._parse(value, number) for value, number in zip(values, numbers, strict=True)]
+        images, labels = zip(*pairs, strict=True)
+        return Records(images, np.array(labels, np.float32), 0)
+
+    def _parse(self, value: Value, record: int) -> tuple[NDArray[Any], int]:
+        from pycaffe_lite.proto import caffe_pb2
+
+        try:
+            datum = caffe_pb2.Datum.FromString(bytes(value))
+            image = decode(datum.data, self._color) if datum.encoded else _plain_image(datum)
+        except MissingExtra:
+            raise
+        except CaffeError as problem:
+            raise FileError(f"{self.where(record)}: {problem}") from None
+        except Exception:
+            # protobuf's own error class differs from one of its implementations to the other.
+            raise FileError(
+                f"{self.where(record)}: expected a Datum, got {len(value)} bytes that are none."
+            ) from None
+        if self._layout is None:
+            self._layout = _layout_of(datum, bytes(value))
+        if self._color is not None and not datum.encoded and not self._warned:
+            self._warned = True
+            log.warning(f"{self.where(record)}: force_color and force_gray count for encoded images only.")
+        return image, datum.label
+
+
+def _plain_image(datum: Any) -> NDArray[Any]:
+    shape = (datum.channels, datum.height, datum.width)
+    if min(shape) < 1:
+        raise CaffeError(f"expected a Datum with channels, height and width above 0, got {list(shape)}.")
+    if datum.data:
+        values: NDArray[Any] = np.frombuffer(datum.data, np.uint8)
+    else:
+        values = np.array(datum.float_data, np.float32)
+    if len(values) != shape[0] * shape[1] * shape[2]:
+        raise CaffeError(f"expected {' x '.join(map(str, shape))} values in a Datum, got {len(values)}.")
+    return values.reshape(shape)
+
+
+class _Layout(NamedTuple):
+    """How a serialized Datum of raw bytes is laid out: many of equal layout are read at once, unparsed.
+
+    Attributes:
+        shape: of the image, C x H x W.
+        length: of the whole Datum, in bytes.
+        fixed: the places of the bytes that are the same in all of them: tags and lengths.
+        fixed_bytes: these bytes.
+        data: where the image is.
+        label: where the label is: digits in base 128, the lowest first, with 128 added to all but the last.
+    """
+
+    shape: tuple[int, int, int]
+    length: int
+    fixed: NDArray[np.intp]
+    fixed_bytes: NDArray[np.uint8]
+    data: slice
+    label: slice
+
+    def read(self, values: list[Value]) -> tuple[NDArray[np.uint8], NDArray[np.float32]] | None:
+        """Images and labels, or None if a value is laid out otherwise."""
+        if set(map(len, values)) != {self.length}:
+            return None
+        rows = np.frombuffer(b"".join(values), np.uint8).reshape(len(values), self.length)
+        digits = rows[:, self.label]
+        last = digits.shape[1] - 1
+        if (rows[:, self.fixed] != self.fixed_bytes).any() or digits[:, last].max() > 127:
+            return None
+        if last and digits[:, :last].min() < 128:
+            return None
+        labels = digits[:, last].astype(np.float32)
+        for i in range(last - 1, -1, -1):
+            labels = labels * 128 + (digits[:, i] & 127)
+        return rows[:, self.data].reshape(len(rows), *self.shape), labels
+
+
+def _layout_of(datum: Any, value: bytes) -> _Layout | None:
+    """The layout of a Datum in the usual order: channels, height, width, data, label, and perhaps encoded."""
+    if not datum.data or datum.encoded or datum.label < 0 or not datum.HasField("label"):
+        return None
+    head = type(datum)(channels=datum.channels, height=datum.height, width=datum.width).SerializeToString()
+    head += b"\x22" + _varint(len(datum.data))
+    label = b"\x28" + _varint(datum.label)
+    data = slice(len(head), len(head) + len(datum.data))
+    if value[: data.start] != head or value[data.stop : data.stop + len(label)] != label:
+        return None
+    end = data.stop + len(label)
+    fixed = np.r_[0 : data.start, data.stop, end : len(value)]
+    whole = np.frombuffer(value, np.uint8)
+    shape = (datum.channels, datum.height, datum.width)
+    return _Layout(shape, len(value), fixed, whole[fixed], data, slice(data.stop + 1, end))
+
+
+def _varint(number: int) -> bytes:
+    """A number as protobuf writes it."""
+    digits = bytearray()
+    while number >= 128:
+        digits.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*digits, number])

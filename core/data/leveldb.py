@@ -1,0 +1,93 @@
+"""A LevelDB of Datums as a source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pycaffe_lite import log
+from pycaffe_lite.data.datum import DatumSource
+from pycaffe_lite.errors import FileError, MissingExtra
+
+
+class LeveldbSource(DatumSource):
+    """A LevelDB whose values are Datums, in key order.
+
+    It is the nature of a LevelDB that it can only be read from one record to the next, by one process at a
+    time, and that its folder is written to. So its length is not known, and to go on from record n, n records
+    are passed over.
+
+    Args:
+        path: the LevelDB's folder.
+        name: the path as the user gave it.
+        color: how encoded images are decoded, see `pycaffe_lite.data.decode`.
+
+    Raises:
+        FileError: missing, damaged, in use, in a folder that cannot be written to, or without records.
+        MissingExtra: plyvel is not installed.
+    """
+
+    def __init__(self, path: Path, name: str = "", color: bool | None = None) -> None:
+        super().__init__(name or str(path), color)
+        self._path = path
+        self._db = _open(path)
+        self._next_record = 0
+        self._rest = self._from_start()
+        self._ahead = next(self._rest, None)
+        if self._ahead is None:
+            raise FileError(f"{path}: expected a LevelDB with records, got an empty one.")
+        log.info(f"Opened leveldb {self.name}")
+
+    def values(self, start: int, count: int) -> tuple[list[Any], int]:
+        if start != self._next_record:
+            self._seek(start)
+        values = [self._ahead, *islice(self._rest, count - 1)]
+        self._ahead = next(self._rest, None)
+        self._next_record = start + len(values)
+        if self._ahead is None:
+            self._seek(0)
+        return values, self._next_record
+
+    def close(self) -> None:
+        self._rest.close()
+        self._db.close()
+
+    def _seek(self, record: int) -> None:
+        self._rest = self._from_start()
+        self._ahead = next(islice(self._rest, record, None), None)
+        self._next_record = record
+        if self._ahead is None:
+            raise FileError(f"{self._path}: expected more than {record} records, got fewer.")
+
+    def _from_start(self) -> Any:
+        """The values in key order."""
+        import plyvel
+
+        def values() -> Iterator[bytes]:
+            try:
+                yield from self._db.iterator(include_key=False, verify_checksums=True)
+            except plyvel.Error as problem:
+                raise FileError(f"{self._path}: damaged LevelDB: {_text(problem)}.") from None
+
+        return values()
+
+
+def _open(path: Path) -> Any:
+    try:
+        import plyvel
+    except ImportError:
+        raise MissingExtra("LevelDB sources", "leveldb") from None
+    if not os.path.isfile(path / "CURRENT"):
+        raise FileError(f"{path}: expected a LevelDB, a folder with a file CURRENT in it, got none.")
+    try:
+        return plyvel.DB(str(path), create_if_missing=False)
+    except (plyvel.Error, OSError) as problem:
+        raise FileError(f"{path}: cannot be opened as a LevelDB: {_text(problem)}.") from None
+
+
+def _text(problem: Exception) -> str:
+    text = problem.args[0] if problem.args else problem
+    return (text.decode(errors="replace") if isinstance(text, bytes) else str(text)).rstrip(".")

@@ -1,0 +1,40 @@
+"""Writing files so that a fault leaves the old file or the new one, never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+
+from pycaffe_lite.errors import FileError
+
+
+def write_atomically(path: str, pieces: Iterable[bytes]) -> None:
+    """Writes a file under a temporary name beside it, makes sure it is on the disk, and renames it.
+
+    Raises:
+        FileError: it could not be written; what was there before is untouched.
+    """
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(os.path.dirname(path) or ".")
+    except OSError as problem:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise FileError(f"Cannot write {path}: {problem.strerror or problem}.") from None
+
+
+def _sync_folder(folder: str) -> None:
+    """Puts the rename on the disk too; not every system lets a folder be synced."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,119 @@
+"""Data: batches of images and labels from a database or from IDX files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from pycaffe_lite import log, rng
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.data.feed import Feed, State
+from pycaffe_lite.data.prefetch import Prefetcher, depth_for
+from pycaffe_lite.data.shuffle import ShuffledSource
+from pycaffe_lite.data.source import open_source
+from pycaffe_lite.data.transformer import Transformer, draws_words
+from pycaffe_lite.errors import CaffeError, MissingExtra
+from pycaffe_lite.layers.base import Layer, register_layer
+
+
+@register_layer("Data")
+class DataLayer(Layer):
+    """Reads batches of records, one after the other and round again, transformed ahead of time.
+
+    Tops:
+        data: batch_size x C x H x W, or x C x crop_size x crop_size; float32, of any range.
+        label: batch_size, the records' integer labels (optional).
+
+    Parameters (data_param):
+        source: path of the database's folder, or of the images' IDX file.
+        backend: LEVELDB (default), LMDB or IDX.
+        batch_size: records in a batch, 1 or more.
+        prefetch: batches made ahead, default 4.
+        shuffle: a new random order in each epoch, default false; not in Caffe.
+        rand_skip: ignored, as in Caffe 1.0.
+    transform_param: see `pycaffe_lite.data.transformer`.
+
+    Raises:
+        CaffeError: a source, mean or record that is missing, damaged, or does not fit.
+        MissingExtra: LevelDBs and encoded images need a package each.
+
+    Source: Caffe's Data layer, down to the words of the random generator that its set-up takes.
+    """
+
+    num_bottoms = (0, 0)
+    num_tops = (1, 2)
+
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._prefetcher: Prefetcher | None = None
+        param = self.layer_param.data_param
+        if param.batch_size < 1:
+            raise self.error("expected data_param { batch_size: ... } of 1 or more, got 0 or none.")
+        if param.rand_skip:
+            log.warning(f'layer "{self.name}" (Data): rand_skip is ignored, as in Caffe 1.0.')
+        try:
+            feed = self._open(len(top) > 1)
+            self._shape = feed.shape()
+            top[0].reshape(*self._shape)
+        except MissingExtra:
+            raise
+        except CaffeError as problem:
+            raise self.error(str(problem)) from None
+        log.info("output data size: " + ",".join(map(str, self._shape)))
+        self._prefetcher = Prefetcher(feed, depth_for(param.prefetch, 4 * prod(self._shape)))
+
+    def _open(self, with_labels: bool) -> Feed:
+        """Opens the source; takes the words that Caffe takes, in its order, and one more for `shuffle`."""
+        param, transform = self.layer_param.data_param, self.layer_param.transform_param
+        by_chance = draws_words(transform, self.phase)
+        if by_chance:
+            rng.word()
+        color = True if transform.force_color else False if transform.force_gray else None
+        source = open_source(param, self.folder, with_labels, color)
+        if param.shuffle:
+            source = ShuffledSource(source, rng.word())
+        transformer = Transformer(transform, self.phase, self.folder, rng.word() if by_chance else 0)
+        rng.word()  # the prefetching thread's
+        return Feed(source, transformer, param.batch_size)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        top[0].reshape(*self._shape)
+        if len(top) > 1:
+            top[1].reshape(self._shape[0])
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Hands the next batch over as it is; it is written over once the one after it has been asked for."""
+        if self._prefetcher is None:
+            raise self.error("expected an open layer, got one that has been closed.")
+        try:
+            batch = self._prefetcher.next()
+        except MissingExtra:
+            raise
+        except CaffeError as problem:
+            raise self.error(str(problem)) from None
+        if batch.data.shape != self._shape:
+            self._shape = batch.data.shape
+            self.reshape(bottom, top)
+        top[0].data = batch.data
+        if len(top) > 1:
+            top[1].data = batch.labels
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        """There is nothing to propagate to."""
+
+    def state(self) -> State:
+        """Where the next forward reads, as integers and arrays of integers by name."""
+        if self._prefetcher is None:
+            raise self.error("expected an open layer, got one that has been closed.")
+        return self._prefetcher.state()
+
+    def restore(self, state: State) -> None:
+        """Reads on where `state` was called, in this run or another."""
+        if self._prefetcher is None:
+            raise self.error("expected an open layer, got one that has been closed.")
+        self._prefetcher.restore(state)
+
+    def close(self) -> None:
+        """Ends the reading thread and closes the source; the layer cannot go forward any more."""
+        if self._prefetcher is not None:
+            self._prefetcher.close()
+            self._prefetcher = None

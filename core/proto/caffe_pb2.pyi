@@ -1,0 +1,702 @@
+"""The messages of caffe.proto; written by scripts/make_proto from caffe.proto; do not edit."""
+
+from typing import Any
+
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.internal.containers import RepeatedCompositeFieldContainer, RepeatedScalarFieldContainer
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+from google.protobuf.message import Message
+
+DESCRIPTOR: FileDescriptor
+
+class _Message(Message):
+    def __init__(self, **fields: Any) -> None: ...
+
+Phase: EnumTypeWrapper
+TRAIN: int
+TEST: int
+
+class BlobShape(_Message):
+    dim: RepeatedScalarFieldContainer[int]
+
+class BlobProto(_Message):
+    shape: BlobShape
+    data: RepeatedScalarFieldContainer[float]
+    diff: RepeatedScalarFieldContainer[float]
+    double_data: RepeatedScalarFieldContainer[float]
+    double_diff: RepeatedScalarFieldContainer[float]
+    num: int
+    channels: int
+    height: int
+    width: int
+
+class BlobProtoVector(_Message):
+    blobs: RepeatedCompositeFieldContainer[BlobProto]
+
+class Datum(_Message):
+    channels: int
+    height: int
+    width: int
+    data: bytes
+    label: int
+    float_data: RepeatedScalarFieldContainer[float]
+    encoded: bool
+
+class NetParameter(_Message):
+    name: str
+    input: RepeatedScalarFieldContainer[str]
+    input_shape: RepeatedCompositeFieldContainer[BlobShape]
+    input_dim: RepeatedScalarFieldContainer[int]
+    force_backward: bool
+    state: NetState
+    debug_info: bool
+    layer: RepeatedCompositeFieldContainer[LayerParameter]
+    layers: RepeatedCompositeFieldContainer[V1LayerParameter]
+
+class NetState(_Message):
+    phase: int
+    level: int
+    stage: RepeatedScalarFieldContainer[str]
+
+class NetStateRule(_Message):
+    phase: int
+    min_level: int
+    max_level: int
+    stage: RepeatedScalarFieldContainer[str]
+    not_stage: RepeatedScalarFieldContainer[str]
+
+class ParamSpec(_Message):
+    DimCheckMode: EnumTypeWrapper
+    STRICT: int
+    PERMISSIVE: int
+    name: str
+    share_mode: int
+    lr_mult: float
+    decay_mult: float
+
+class LayerParameter(_Message):
+    name: str
+    type: str
+    bottom: RepeatedScalarFieldContainer[str]
+    top: RepeatedScalarFieldContainer[str]
+    phase: int
+    loss_weight: RepeatedScalarFieldContainer[float]
+    param: RepeatedCompositeFieldContainer[ParamSpec]
+    blobs: RepeatedCompositeFieldContainer[BlobProto]
+    propagate_down: RepeatedScalarFieldContainer[bool]
+    include: RepeatedCompositeFieldContainer[NetStateRule]
+    exclude: RepeatedCompositeFieldContainer[NetStateRule]
+    transform_param: TransformationParameter
+    loss_param: LossParameter
+    accuracy_param: AccuracyParameter
+    argmax_param: ArgMaxParameter
+    batch_norm_param: BatchNormParameter
+    bias_param: BiasParameter
+    clip_param: ClipParameter
+    concat_param: ConcatParameter
+    contrastive_loss_param: ContrastiveLossParameter
+    convolution_param: ConvolutionParameter
+    crop_param: CropParameter
+    data_param: DataParameter
+    dropout_param: DropoutParameter
+    dummy_data_param: DummyDataParameter
+    eltwise_param: EltwiseParameter
+    elu_param: ELUParameter
+    embed_param: EmbedParameter
+    exp_param: ExpParameter
+    flatten_param: FlattenParameter
+    hdf5_data_param: HDF5DataParameter
+    hdf5_output_param: HDF5OutputParameter
+    hinge_loss_param: HingeLossParameter
+    image_data_param: ImageDataParameter
+    infogain_loss_param: InfogainLossParameter
+    inner_product_param: InnerProductParameter
+    input_param: InputParameter
+    log_param: LogParameter
+    lrn_param: LRNParameter
+    memory_data_param: MemoryDataParameter
+    mvn_param: MVNParameter
+    parameter_param: ParameterParameter
+    pooling_param: PoolingParameter
+    power_param: PowerParameter
+    prelu_param: PReLUParameter
+    python_param: PythonParameter
+    recurrent_param: RecurrentParameter
+    reduction_param: ReductionParameter
+    relu_param: ReLUParameter
+    reshape_param: ReshapeParameter
+    scale_param: ScaleParameter
+    sigmoid_param: SigmoidParameter
+    softmax_param: SoftmaxParameter
+    spp_param: SPPParameter
+    slice_param: SliceParameter
+    swish_param: SwishParameter
+    tanh_param: TanHParameter
+    threshold_param: ThresholdParameter
+    tile_param: TileParameter
+    window_data_param: WindowDataParameter
+
+class FillerParameter(_Message):
+    VarianceNorm: EnumTypeWrapper
+    FAN_IN: int
+    FAN_OUT: int
+    AVERAGE: int
+    type: str
+    value: float
+    min: float
+    max: float
+    mean: float
+    std: float
+    sparse: int
+    variance_norm: int
+
+class TransformationParameter(_Message):
+    scale: float
+    mirror: bool
+    crop_size: int
+    mean_file: str
+    mean_value: RepeatedScalarFieldContainer[float]
+    force_color: bool
+    force_gray: bool
+
+class LossParameter(_Message):
+    NormalizationMode: EnumTypeWrapper
+    FULL: int
+    VALID: int
+    BATCH_SIZE: int
+    NONE: int
+    ignore_label: int
+    normalization: int
+    normalize: bool
+
+class AccuracyParameter(_Message):
+    top_k: int
+    axis: int
+    ignore_label: int
+
+class ArgMaxParameter(_Message):
+    out_max_val: bool
+    top_k: int
+    axis: int
+
+class BatchNormParameter(_Message):
+    use_global_stats: bool
+    moving_average_fraction: float
+    eps: float
+
+class BiasParameter(_Message):
+    axis: int
+    num_axes: int
+    filler: FillerParameter
+
+class ClipParameter(_Message):
+    min: float
+    max: float
+
+class ConcatParameter(_Message):
+    axis: int
+    concat_dim: int
+
+class ContrastiveLossParameter(_Message):
+    margin: float
+    legacy_version: bool
+
+class ConvolutionParameter(_Message):
+    Engine: EnumTypeWrapper
+    DEFAULT: int
+    CAFFE: int
+    CUDNN: int
+    num_output: int
+    bias_term: bool
+    pad: RepeatedScalarFieldContainer[int]
+    kernel_size: RepeatedScalarFieldContainer[int]
+    stride: RepeatedScalarFieldContainer[int]
+    dilation: RepeatedScalarFieldContainer[int]
+    pad_h: int
+    pad_w: int
+    kernel_h: int
+    kernel_w: int
+    stride_h: int
+    stride_w: int
+    group: int
+    weight_filler: FillerParameter
+    bias_filler: FillerParameter
+    engine: int
+    axis: int
+    force_nd_im2col: bool
+
+class CropParameter(_Message):
+    axis: int
+    offset: RepeatedScalarFieldContainer[int]
+
+class DataParameter(_Message):
+    DB: EnumTypeWrapper
+    LEVELDB: int
+    LMDB: int
+    IDX: int
+    source: str
+    batch_size: int
+    rand_skip: int
+    backend: int
+    scale: float
+    mean_file: str
+    crop_size: int
+    mirror: bool
+    force_encoded_color: bool
+    prefetch: int
+    shuffle: bool
+
+class DropoutParameter(_Message):
+    dropout_ratio: float
+
+class DummyDataParameter(_Message):
+    data_filler: RepeatedCompositeFieldContainer[FillerParameter]
+    shape: RepeatedCompositeFieldContainer[BlobShape]
+    num: RepeatedScalarFieldContainer[int]
+    channels: RepeatedScalarFieldContainer[int]
+    height: RepeatedScalarFieldContainer[int]
+    width: RepeatedScalarFieldContainer[int]
+
+class EltwiseParameter(_Message):
+    EltwiseOp: EnumTypeWrapper
+    PROD: int
+    SUM: int
+    MAX: int
+    operation: int
+    coeff: RepeatedScalarFieldContainer[float]
+    stable_prod_grad: bool
+
+class ELUParameter(_Message):
+    alpha: float
+
+class EmbedParameter(_Message):
+    num_output: int
+    input_dim: int
+    bias_term: bool
+    weight_filler: FillerParameter
+    bias_filler: FillerParameter
+
+class ExpParameter(_Message):
+    base: float
+    scale: float
+    shift: float
+
+class FlattenParameter(_Message):
+    axis: int
+    end_axis: int
+
+class HDF5DataParameter(_Message):
+    source: str
+    batch_size: int
+    shuffle: bool
+
+class HDF5OutputParameter(_Message):
+    file_name: str
+
+class HingeLossParameter(_Message):
+    Norm: EnumTypeWrapper
+    L1: int
+    L2: int
+    norm: int
+
+class ImageDataParameter(_Message):
+    source: str
+    batch_size: int
+    rand_skip: int
+    shuffle: bool
+    new_height: int
+    new_width: int
+    is_color: bool
+    scale: float
+    mean_file: str
+    crop_size: int
+    mirror: bool
+    root_folder: str
+
+class InfogainLossParameter(_Message):
+    source: str
+    axis: int
+
+class InnerProductParameter(_Message):
+    num_output: int
+    bias_term: bool
+    weight_filler: FillerParameter
+    bias_filler: FillerParameter
+    axis: int
+    transpose: bool
+
+class InputParameter(_Message):
+    shape: RepeatedCompositeFieldContainer[BlobShape]
+
+class LogParameter(_Message):
+    base: float
+    scale: float
+    shift: float
+
+class LRNParameter(_Message):
+    NormRegion: EnumTypeWrapper
+    ACROSS_CHANNELS: int
+    WITHIN_CHANNEL: int
+    Engine: EnumTypeWrapper
+    DEFAULT: int
+    CAFFE: int
+    CUDNN: int
+    local_size: int
+    alpha: float
+    beta: float
+    norm_region: int
+    k: float
+    engine: int
+
+class MemoryDataParameter(_Message):
+    batch_size: int
+    channels: int
+    height: int
+    width: int
+
+class MVNParameter(_Message):
+    normalize_variance: bool
+    across_channels: bool
+    eps: float
+
+class ParameterParameter(_Message):
+    shape: BlobShape
+
+class PoolingParameter(_Message):
+    PoolMethod: EnumTypeWrapper
+    MAX: int
+    AVE: int
+    STOCHASTIC: int
+    Engine: EnumTypeWrapper
+    DEFAULT: int
+    CAFFE: int
+    CUDNN: int
+    RoundMode: EnumTypeWrapper
+    CEIL: int
+    FLOOR: int
+    pool: int
+    pad: int
+    pad_h: int
+    pad_w: int
+    kernel_size: int
+    kernel_h: int
+    kernel_w: int
+    stride: int
+    stride_h: int
+    stride_w: int
+    engine: int
+    global_pooling: bool
+    round_mode: int
+
+class PowerParameter(_Message):
+    power: float
+    scale: float
+    shift: float
+
+class PReLUParameter(_Message):
+    filler: FillerParameter
+    channel_shared: bool
+
+class PythonParameter(_Message):
+    module: str
+    layer: str
+    param_str: str
+    share_in_parallel: bool
+
+class RecurrentParameter(_Message):
+    num_output: int
+    weight_filler: FillerParameter
+    bias_filler: FillerParameter
+    debug_info: bool
+    expose_hidden: bool
+
+class ReductionParameter(_Message):
+    ReductionOp: EnumTypeWrapper
+    SUM: int
+    ASUM: int
+    SUMSQ: int
+    MEAN: int
+    operation: int
+    axis: int
+    coeff: float
+
+class ReLUParameter(_Message):
+    Engine: EnumTypeWrapper
+    DEFAULT: int
+    CAFFE: int
+    CUDNN: int
+    negative_slope: float
+    engine: int
+
+class ReshapeParameter(_Message):
+    shape: BlobShape
+    axis: int
+    num_axes: int
+
+class ScaleParameter(_Message):
+    axis: int
+    num_axes: int
+    filler: FillerParameter
+    bias_term: bool
+    bias_filler: FillerParameter
+
+class SigmoidParameter(_Message):
+    Engine: EnumTypeWrapper
+    DEFAULT: int
+    CAFFE: int
+    CUDNN: int
+    engine: int
+
+class SliceParameter(_Message):
+    axis: int
+    slice_point: RepeatedScalarFieldContainer[int]
+    slice_dim: int
+
+class SoftmaxParameter(_Message):
+    Engine: EnumTypeWrapper
+    DEFAULT: int
+    CAFFE: int
+    CUDNN: int
+    engine: int
+    axis: int
+
+class SPPParameter(_Message):
+    PoolMethod: EnumTypeWrapper
+    MAX: int
+    AVE: int
+    STOCHASTIC: int
+    Engine: EnumTypeWrapper
+    DEFAULT: int
+    CAFFE: int
+    CUDNN: int
+    pyramid_height: int
+    pool: int
+    engine: int
+
+class SwishParameter(_Message):
+    beta: float
+
+class TanHParameter(_Message):
+    Engine: EnumTypeWrapper
+    DEFAULT: int
+    CAFFE: int
+    CUDNN: int
+    engine: int
+
+class ThresholdParameter(_Message):
+    threshold: float
+
+class TileParameter(_Message):
+    axis: int
+    tiles: int
+
+class WindowDataParameter(_Message):
+    source: str
+    scale: float
+    mean_file: str
+    batch_size: int
+    crop_size: int
+    mirror: bool
+    fg_threshold: float
+    bg_threshold: float
+    fg_fraction: float
+    context_pad: int
+    crop_mode: str
+    cache_images: bool
+    root_folder: str
+
+class SolverParameter(_Message):
+    SnapshotFormat: EnumTypeWrapper
+    HDF5: int
+    BINARYPROTO: int
+    SolverMode: EnumTypeWrapper
+    CPU: int
+    GPU: int
+    SolverType: EnumTypeWrapper
+    SGD: int
+    NESTEROV: int
+    ADAGRAD: int
+    RMSPROP: int
+    ADADELTA: int
+    ADAM: int
+    net: str
+    net_param: NetParameter
+    train_net: str
+    test_net: RepeatedScalarFieldContainer[str]
+    train_net_param: NetParameter
+    test_net_param: RepeatedCompositeFieldContainer[NetParameter]
+    train_state: NetState
+    test_state: RepeatedCompositeFieldContainer[NetState]
+    test_iter: RepeatedScalarFieldContainer[int]
+    test_interval: int
+    test_compute_loss: bool
+    test_initialization: bool
+    base_lr: float
+    display: int
+    average_loss: int
+    max_iter: int
+    iter_size: int
+    lr_policy: str
+    gamma: float
+    power: float
+    momentum: float
+    weight_decay: float
+    regularization_type: str
+    stepsize: int
+    stepvalue: RepeatedScalarFieldContainer[int]
+    clip_gradients: float
+    snapshot: int
+    snapshot_prefix: str
+    snapshot_diff: bool
+    snapshot_format: int
+    solver_mode: int
+    device_id: int
+    random_seed: int
+    type: str
+    delta: float
+    momentum2: float
+    rms_decay: float
+    debug_info: bool
+    snapshot_after_train: bool
+    solver_type: int
+    layer_wise_reduce: bool
+    weights: RepeatedScalarFieldContainer[str]
+
+class SolverState(_Message):
+    iter: int
+    learned_net: str
+    history: RepeatedCompositeFieldContainer[BlobProto]
+    current_step: int
+
+class V1LayerParameter(_Message):
+    LayerType: EnumTypeWrapper
+    NONE: int
+    ABSVAL: int
+    ACCURACY: int
+    ARGMAX: int
+    BNLL: int
+    CONCAT: int
+    CONTRASTIVE_LOSS: int
+    CONVOLUTION: int
+    DATA: int
+    DECONVOLUTION: int
+    DROPOUT: int
+    DUMMY_DATA: int
+    EUCLIDEAN_LOSS: int
+    ELTWISE: int
+    EXP: int
+    FLATTEN: int
+    HDF5_DATA: int
+    HDF5_OUTPUT: int
+    HINGE_LOSS: int
+    IM2COL: int
+    IMAGE_DATA: int
+    INFOGAIN_LOSS: int
+    INNER_PRODUCT: int
+    LRN: int
+    MEMORY_DATA: int
+    MULTINOMIAL_LOGISTIC_LOSS: int
+    MVN: int
+    POOLING: int
+    POWER: int
+    RELU: int
+    SIGMOID: int
+    SIGMOID_CROSS_ENTROPY_LOSS: int
+    SILENCE: int
+    SOFTMAX: int
+    SOFTMAX_LOSS: int
+    SPLIT: int
+    SLICE: int
+    TANH: int
+    WINDOW_DATA: int
+    THRESHOLD: int
+    DimCheckMode: EnumTypeWrapper
+    STRICT: int
+    PERMISSIVE: int
+    bottom: RepeatedScalarFieldContainer[str]
+    top: RepeatedScalarFieldContainer[str]
+    name: str
+    include: RepeatedCompositeFieldContainer[NetStateRule]
+    exclude: RepeatedCompositeFieldContainer[NetStateRule]
+    type: int
+    blobs: RepeatedCompositeFieldContainer[BlobProto]
+    param: RepeatedScalarFieldContainer[str]
+    blob_share_mode: RepeatedScalarFieldContainer[int]
+    blobs_lr: RepeatedScalarFieldContainer[float]
+    weight_decay: RepeatedScalarFieldContainer[float]
+    loss_weight: RepeatedScalarFieldContainer[float]
+    accuracy_param: AccuracyParameter
+    argmax_param: ArgMaxParameter
+    concat_param: ConcatParameter
+    contrastive_loss_param: ContrastiveLossParameter
+    convolution_param: ConvolutionParameter
+    data_param: DataParameter
+    dropout_param: DropoutParameter
+    dummy_data_param: DummyDataParameter
+    eltwise_param: EltwiseParameter
+    exp_param: ExpParameter
+    hdf5_data_param: HDF5DataParameter
+    hdf5_output_param: HDF5OutputParameter
+    hinge_loss_param: HingeLossParameter
+    image_data_param: ImageDataParameter
+    infogain_loss_param: InfogainLossParameter
+    inner_product_param: InnerProductParameter
+    lrn_param: LRNParameter
+    memory_data_param: MemoryDataParameter
+    mvn_param: MVNParameter
+    pooling_param: PoolingParameter
+    power_param: PowerParameter
+    relu_param: ReLUParameter
+    sigmoid_param: SigmoidParameter
+    softmax_param: SoftmaxParameter
+    slice_param: SliceParameter
+    tanh_param: TanHParameter
+    threshold_param: ThresholdParameter
+    window_data_param: WindowDataParameter
+    transform_param: TransformationParameter
+    loss_param: LossParameter
+    layer: V0LayerParameter
+
+class V0LayerParameter(_Message):
+    PoolMethod: EnumTypeWrapper
+    MAX: int
+    AVE: int
+    STOCHASTIC: int
+    name: str
+    type: str
+    num_output: int
+    biasterm: bool
+    weight_filler: FillerParameter
+    bias_filler: FillerParameter
+    pad: int
+    kernelsize: int
+    group: int
+    stride: int
+    pool: int
+    dropout_ratio: float
+    local_size: int
+    alpha: float
+    beta: float
+    k: float
+    source: str
+    scale: float
+    meanfile: str
+    batchsize: int
+    cropsize: int
+    mirror: bool
+    blobs: RepeatedCompositeFieldContainer[BlobProto]
+    blobs_lr: RepeatedScalarFieldContainer[float]
+    weight_decay: RepeatedScalarFieldContainer[float]
+    rand_skip: int
+    det_fg_threshold: float
+    det_bg_threshold: float
+    det_fg_fraction: float
+    det_context_pad: int
+    det_crop_mode: str
+    new_num: int
+    new_channels: int
+    new_height: int
+    new_width: int
+    shuffle_images: bool
+    concat_dim: int
+    hdf5_output_param: HDF5OutputParameter

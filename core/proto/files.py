@@ -1,0 +1,114 @@
+"""Finding the files that other files name, and reading those that should be text."""
+
+from __future__ import annotations
+
+import os
+
+from pycaffe_lite.errors import FileError
+from pycaffe_lite.proto.hints import nearest
+
+LARGEST_TEXT = 32 * 2**20
+_HEAD = 4096
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r")) + b"\x7f"
+
+
+def find_file(name: str, beside: str = "", what: str = "file") -> str:
+    """The path of a file or folder that a text names: from the working folder, else from beside that text.
+
+    Args:
+        name: the path as it is written.
+        beside: the file that names it, or that file's folder.
+        what: what errors call it, for example `net`.
+
+    Raises:
+        FileError: it is in neither place; with the absolute paths tried and the working folder.
+    """
+    folder = beside if os.path.isdir(beside) else os.path.dirname(beside)
+    tried = list(dict.fromkeys(os.path.abspath(path) for path in (name, os.path.join(folder, name))))
+    if name:
+        for path in (name, os.path.join(folder, name)):
+            if os.path.exists(path):
+                return path
+    raise FileError(not_found(name, what, tried))
+
+
+def not_found(name: str, what: str, tried: list[str]) -> str:
+    """The sentence for a file that is in none of the absolute paths `tried`."""
+    if not name:
+        return f"Expected the path of a {what}, got an empty one."
+    places = " and ".join(tried)
+    return f'There is no {what} "{name}": looked for {places} from {_working_folder()}{_similar(tried)}'
+
+
+def _working_folder() -> str:
+    try:
+        return f"the working folder {os.getcwd()}"
+    except OSError:
+        return "a working folder that is gone"
+
+
+def _similar(tried: list[str]) -> str:
+    """The end of the sentence: a file whose name is like the missing one's, if there is one."""
+    for path in tried:
+        folder, base = os.path.split(path)
+        try:
+            by_stem = {os.path.splitext(name)[0]: name for name in sorted(os.listdir(folder))[:5000]}
+        except (OSError, ValueError):
+            continue
+        close = nearest(os.path.splitext(base)[0], list(by_stem))
+        if close:
+            return f'; did you mean "{os.path.join(folder, by_stem[close])}"?'
+    return "."
+
+
+def read_text(path: str, what: str) -> str:
+    """The text of a file; bytes that are not UTF-8 come through as `surrogateescape` leaves them.
+
+    Args:
+        path: the file.
+        what: what it should be, for example `a net`.
+
+    Raises:
+        FileError: it is missing, no file, unreadable, empty, too large, or no text.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_HEAD)
+            check_text(data, path, what)
+            data += file.read(LARGEST_TEXT + 1 - len(data))
+    except FileNotFoundError:
+        raise FileError(not_found(path, "file", [os.path.abspath(path)])) from None
+    except (OSError, ValueError) as problem:
+        raise FileError(f"Cannot read {path}: {unreadable(problem)}.") from None
+    if len(data) > LARGEST_TEXT:
+        raise FileError(f"{path} is larger than {LARGEST_TEXT >> 20} MiB; expected the prototxt of {what}.")
+    return data.decode("utf-8", "surrogateescape")
+
+
+def unreadable(problem: OSError | ValueError) -> str:
+    """Why a file cannot be read, in the words of the system."""
+    if isinstance(problem, IsADirectoryError):
+        return "it is a folder, not a file"
+    text = getattr(problem, "strerror", None) or str(problem)
+    return text[:1].lower() + text[1:]
+
+
+def check_text(head: bytes, path: str, what: str) -> None:
+    """Raises a FileError if a file that begins like this is no prototxt."""
+    expected = f"expected the text (prototxt) of {what}"
+    if not head.strip():
+        raise FileError(f"{path} is {'empty' if not head else 'blank'}; {expected}.")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise FileError(f"{path} is UTF-16 text; {expected} as UTF-8: save it so.")
+    if head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
+        raise FileError(f"{path} is a web page; {expected}: download the file itself.")
+    if b"\0" in head or len(head.translate(None, _CONTROLS)) < len(head) - 1:
+        raise FileError(f"{path} is a binary file; {expected}{_binary_hint(path)}.")
+
+
+def _binary_hint(path: str) -> str:
+    if ".caffemodel" in path:
+        return ": a .caffemodel holds weights, which --weights takes"
+    if ".solverstate" in path:
+        return ": a .solverstate holds a snapshot, which --snapshot takes"
+    return ""

@@ -1,0 +1,139 @@
+"""Names that forks of Caffe added to the schema, so that errors can say where a name comes from.
+
+Files of these forks are found everywhere; their own names are not supported here, only recognised.
+"""
+
+from __future__ import annotations
+
+_SSD = {
+    "SolverParameter": "eval_type ap_version show_per_class_result plateau_winsize",
+    "TransformationParameter": "resize_param noise_param distort_param expand_param emit_constraint "
+    "crop_h crop_w",
+    "LayerParameter": "annotated_data_param detection_evaluate_param detection_output_param "
+    "multibox_loss_param norm_param permute_param prior_box_param video_data_param",
+}
+
+# For each fork, the fields it added to each message.
+_FIELDS: dict[str, dict[str, str]] = {
+    "SSD": _SSD,
+    "NVCaffe": {
+        "NetParameter": "default_forward_type default_backward_type default_forward_math "
+        "default_backward_math global_grad_scale global_grad_scale_adaptive reduce_buckets "
+        "default_conv_algos_override default_cudnn_math_override default_conv_math_override "
+        "eltwise_ignore_batch_norm quantize",
+        "SolverParameter": "test_epoch_size test_interval_epoch max_epoch epoch_size per_parameter_reduce "
+        "min_lr rampup_interval rampup_lr solver_data_type store_blobs_in_old_format larc larc_policy "
+        "larc_turbo local_lr_auto local_gw_ratio momentum_policy max_momentum momentum_power "
+        "weight_decay_policy weight_decay_power",
+        "LayerParameter": "detectnet_groundtruth_param detectnet_augmentation_param forward_type "
+        "backward_type forward_math backward_math debug cudnn_math_override",
+        "TransformationParameter": "use_gpu_transform img_rand_resize_lower img_rand_resize_upper "
+        "rand_resize_ratio_lower rand_resize_ratio_upper interpolation_algo_up interpolation_algo_down "
+        "allow_upscale",
+        "BatchNormParameter": "scale_bias scale_filler bias_filler engine",
+        "ConvolutionParameter": "cudnn_convolution_algo_seeker conv_algos_override cudnn_math_override",
+        "DataParameter": "cache threads parser_threads",
+    },
+    "Intel Caffe": {
+        **_SSD,
+        "NetParameter": "compile_net_state engine bn_stats_batch_size multinode",
+        "SolverParameter": f"{_SSD['SolverParameter']} disabled_update engine warmup_iter warmup_start_lr "
+        "local_lr_auto local_gw_ratio",
+        "LayerParameter": f"{_SSD['LayerParameter']} engine multinode mn_activation_param "
+        "mn_grad_compress_param split_param spatial_dropout_param continuation_indicator_param quantization_param "
+        "roi_pooling_param psroi_pooling_param smooth_l1_loss_param box_annotator_ohem_param",
+        "TransformationParameter": f"{_SSD['TransformationParameter']} random_resize_param "
+        "random_aspect_ratio_param flow",
+        "LossParameter": "pre_fixed_normalizer label_smoothing",
+        "FillerParameter": "scale",
+    },
+    "Faster R-CNN": {
+        "LayerParameter": "roi_pooling_param smooth_l1_loss_param",
+        "DropoutParameter": "scale_train",
+    },
+    "R-FCN": {
+        "LayerParameter": "psroi_pooling_param box_annotator_ohem_param roi_pooling_param "
+        "smooth_l1_loss_param",
+    },
+    "SegNet": {
+        "LayerParameter": "bn_param upsample_param dense_image_data_param",
+        "LossParameter": "weight_by_label_freqs class_weighting",
+        "DropoutParameter": "sample_weights_test",
+    },
+    "ENet": {
+        "LayerParameter": "bn_param upsample_param dense_image_data_param spatial_dropout_param",
+        "LossParameter": "weight_by_label_freqs class_weighting",
+    },
+    "DeepLab": {
+        "LayerParameter": "bn_param interp_param seg_accuracy_param densecrf_param mat_read_param "
+        "mat_write_param unpooling_param softmaxloss_param adaptive_bias_channel_param "
+        "domain_transform_param",
+        "ConvolutionParameter": "hole hole_h hole_w",
+        "ImageDataParameter": "label_type",
+        "TransformationParameter": "crop_width crop_height",
+    },
+    "PSPNet": {"LayerParameter": "bn_param interp_param"},
+    "CRF-RNN": {"LayerParameter": "multi_stage_meanfield_param"},
+    "OpenPose": {
+        "LayerParameter": "op_transform_param cpm_transform_param imresize_param nms_param",
+    },
+    "Ristretto": {"LayerParameter": "quantization_param"},
+    "CaffeOnSpark": {
+        "LayerParameter": "source_class cos_data_param",
+        "MemoryDataParameter": "source dataframe_column_select dataframe_format image_encoded "
+        "share_in_parallel",
+    },
+    "FlowNet": {
+        "LayerParameter": "custom_data_param correlation_param resample_param augmentation_param "
+        "l1_loss_param coeff_schedule_param flow_warp_param",
+    },
+    "caffe-windows": {
+        "LayerParameter": "bn_param local_param insanity_param triplet_loss_param roi_pooling_param "
+        "eltwise_affine_param sub_region_param noise_param hotspot_param predict_box_param mil_data_param "
+        "mil_param fcn_data_param center_loss_param flip_param inner_distance_param normalize_param "
+        "general_contrastive_loss_param soft_contrastive_loss_param general_triplet_loss_param "
+        "soft_truncation_param proposal_param psroi_pooling_param pairwise_param smoothl1_param "
+        "permute_param truncation_param nca_param largemargin_inner_product_param "
+        "label_specific_rescale_param infimum_loss_param resize_param margin_inner_product_param "
+        "feature_decay_loss_param confidence_penalty_loss_param focal_loss_param "
+        "label_specific_margin_param channel_scale_param label_specific_affine_param "
+        "label_specific_hard_margin_param label_specific_add_param",
+        "TransformationParameter": "crop_h crop_w center_crop erase_ratio scale_min scale_max aspect_min "
+        "aspect_max",
+        "AccuracyParameter": "min_is_better",
+        "BatchNormParameter": "disable_mean disable_variance scale_filler bias_filler engine",
+        "ConvolutionParameter": "cudnn_convolution_algo_seeker shape_offset",
+    },
+}
+
+# For each fork, the layer types it added.
+_TYPES = {
+    "SSD": "AnnotatedData DetectionEvaluate DetectionOutput MultiBoxLoss Normalize Permute PriorBox "
+    "SmoothL1Loss",
+    "Faster R-CNN": "ROIPooling SmoothL1Loss",
+    "R-FCN": "PSROIPooling BoxAnnotatorOHEM",
+    "SegNet": "BN Upsample DenseImageData",
+    "DeepLab": "BN Interp SegAccuracy ImageSegData DenseCRF MatRead MatWrite",
+    "PSPNet": "BN Interp",
+    "ENet": "BN Upsample SpatialDropout",
+    "CRF-RNN": "MultiStageMeanfield",
+    "OpenPose": "OPData CPMData ImResize Nms",
+    "NVCaffe": "DetectNetTransformation",
+    "Ristretto": "ConvolutionRistretto FcRistretto LRNRistretto DeconvolutionRistretto",
+    "CaffeOnSpark": "CoSData",
+    "FlowNet": "CustomData Correlation Resample DataAugmentation L1Loss FlowWarp",
+}
+
+
+def fork_of(message: str, field: str) -> str | None:
+    """The forks whose message has the field, as in `SSD or Intel Caffe`; None if no known one has it."""
+    return _joined([fork for fork, added in _FIELDS.items() if field in added.get(message, "").split()])
+
+
+def fork_of_type(layer_type: str) -> str | None:
+    """The forks that have the layer type; None if no known one has."""
+    return _joined([fork for fork, added in _TYPES.items() if layer_type in added.split()])
+
+
+def _joined(forks: list[str]) -> str | None:
+    return " or ".join(forks[:3]) if forks else None

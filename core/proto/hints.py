@@ -1,0 +1,49 @@
+"""What to do next about a name that the schema does not know."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+from pycaffe_lite.proto.forks import fork_of
+from pycaffe_lite.proto.schema import Field, fields_of
+
+_LONGEST = 64
+
+
+def nearest(name: str, known: list[str]) -> str | None:
+    """The known name most like this one, if any is like it."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    found = get_close_matches(name.lower(), by_lower, 1, 0.7) if len(name) <= _LONGEST else []
+    return by_lower[found[0]] if found else None
+
+
+def field_hint(name: str, owner: Any, fields: dict[str, Field]) -> str:
+    """The rest of the sentence `X has no field "name"`, with its full stop.
+
+    Args:
+        name: the unknown name.
+        owner: the descriptor of the message that it stands in.
+        fields: that message's fields.
+    """
+    fork = fork_of(owner.name, name)
+    if fork:
+        return f"; it is an addition of {fork}, which is not in Caffe."
+    inside = [f.name for f in fields.values() if f.kind == "message" and name in fields_of(f.message)]
+    if inside and len(inside) <= 8:
+        return f"; it belongs inside {' or '.join(inside)}."
+    close = nearest(name, list(fields))
+    if close:
+        return f'; did you mean "{close}"?'
+    owners = [m.name for m in owner.file.message_types_by_name.values() if name in fields_of(m)]
+    if owners and len(owners) <= 4:
+        return f"; {' and '.join(owners)} {'has' if len(owners) == 1 else 'have'} one."
+    return "."
+
+
+def enum_hint(name: str, field: Field) -> str:
+    """The rest of the sentence that refuses an enum's value, with its full stop."""
+    close = nearest(name.strip("\"'"), list(field.values))
+    if close and close == name.strip("\"'"):
+        return "; write it without quotes."
+    return f"; did you mean {close}?" if close else "."

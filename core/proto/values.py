@@ -1,0 +1,157 @@
+"""Reading the values of a prototxt: numbers, booleans, enums, strings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from math import inf, nan
+from typing import Any
+
+from pycaffe_lite.proto.hints import enum_hint
+from pycaffe_lite.proto.schema import Field
+from pycaffe_lite.proto.source import short
+from pycaffe_lite.proto.tokens import NAME, NUMBER, STRING, Tokens
+
+_INT = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*")
+_FLOAT = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[fF]?")
+_WORDS = {"inf": inf, "infinity": inf, "inff": inf, "nan": nan}
+_BOOLS = dict.fromkeys(("true", "True", "t", "1"), True) | dict.fromkeys(("false", "False", "f", "0"), False)
+
+
+def _refuse(tokens: Tokens, field: Field, expected: str, hint: str = "", offset: int = -1) -> Exception:
+    problem = f'"{field.name}" takes {expected}, got {tokens.described()}{hint or "."}'
+    return tokens.source.error(tokens.start if offset < 0 else offset, problem)
+
+
+def _sign(tokens: Tokens) -> int:
+    """Takes a minus sign if there is one."""
+    if tokens.value != "-":
+        return 1
+    tokens.advance()
+    return -1
+
+
+def _whole(text: str) -> int | None:
+    """A decimal, octal or hexadecimal number; None if it is not one, or too long to be one that fits."""
+    if len(text) > 40 or not _INT.fullmatch(text):
+        return None
+    if text[:2] in ("0x", "0X"):
+        return int(text, 16)
+    return int(text, 8 if text[0] == "0" else 10)
+
+
+def read_int(tokens: Tokens, field: Field) -> int:
+    start, sign = tokens.start, _sign(tokens)
+    value = _whole(tokens.value) if tokens.kind == NUMBER else None
+    if value is None:
+        raise _refuse(tokens, field, "a whole number")
+    if not field.least <= sign * value <= field.most:
+        problem = f'"{field.name}" takes {field.least} to {field.most}, got {sign * value}.'
+        raise tokens.source.error(start, problem)
+    tokens.advance()
+    return sign * value
+
+
+def read_number(tokens: Tokens, field: Field) -> float:
+    sign, text = _sign(tokens), tokens.value
+    if tokens.kind == NUMBER and _FLOAT.fullmatch(text):
+        value = float(text.rstrip("fF"))
+    elif tokens.kind == NAME and text.lower() in _WORDS:
+        value = _WORDS[text.lower()]
+    else:
+        raise _refuse(tokens, field, "a number")
+    tokens.advance()
+    return sign * value
+
+
+def read_bool(tokens: Tokens, field: Field) -> bool:
+    value = _BOOLS.get(tokens.value)
+    if value is None:
+        raise _refuse(tokens, field, "true or false")
+    tokens.advance()
+    return value
+
+
+def read_enum(tokens: Tokens, field: Field) -> int:
+    start, sign = tokens.start, _sign(tokens)
+    if tokens.kind == NUMBER:
+        value = _whole(tokens.value)
+        if value is None or sign * value not in field.values.values():
+            raise _refuse(tokens, field, enum_choices(field), offset=start)
+        value *= sign
+    else:
+        found = field.values.get(tokens.value) if sign > 0 else None
+        if found is None:
+            raise _refuse(tokens, field, enum_choices(field), enum_hint(tokens.value, field), start)
+        value = found
+    tokens.advance()
+    return value
+
+
+def enum_choices(field: Field) -> str:
+    names = list(field.values)
+    return f"one of {', '.join(names)}" if len(names) <= 12 else "one of its names"
+
+
+def read_bytes(tokens: Tokens, field: Field) -> bytes:
+    """One string or several in a row, which are one."""
+    if tokens.kind != STRING:
+        hint = "; put it in quotes." if tokens.kind in (NAME, NUMBER) else "."
+        raise _refuse(tokens, field, "a string", hint)
+    pieces = []
+    while tokens.kind == STRING:
+        pieces.append(_unquoted(tokens))
+        tokens.advance()
+    return b"".join(pieces)
+
+
+def read_string(tokens: Tokens, field: Field) -> str:
+    start = tokens.start
+    try:
+        return read_bytes(tokens, field).decode()
+    except UnicodeDecodeError:
+        raise tokens.source.error(
+            start, f'the string of "{field.name}" is not UTF-8; save it as UTF-8.'
+        ) from None
+
+
+_ESCAPE = re.compile(
+    r"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([abfnrtv\\?'\"])|(.?))",
+    re.DOTALL,
+)
+_SIMPLE = dict(zip("abfnrtv\\?'\"", "\a\b\f\n\r\t\v\\?'\"", strict=True))
+
+
+def _unquoted(tokens: Tokens) -> bytes:
+    """The bytes that a string stands for."""
+    inner = tokens.value[1:-1]
+    if "\\" not in inner:
+        return inner.encode("utf-8", "surrogatepass")
+    parts, end = [], 0
+    for match in _ESCAPE.finditer(inner):
+        parts += [inner[end : match.start()].encode("utf-8", "surrogatepass"), _escaped(tokens, match)]
+        end = match.end()
+    return b"".join([*parts, inner[end:].encode("utf-8", "surrogatepass")])
+
+
+def _escaped(tokens: Tokens, match: re.Match[str]) -> bytes:
+    octal, hexadecimal, short_code, long_code, simple, _ = match.groups()
+    code = int(octal, 8) if octal else int(hexadecimal or short_code or long_code or "0", 16)
+    if simple:
+        return _SIMPLE[simple].encode()
+    if (octal or hexadecimal) and code < 256:
+        return bytes([code])
+    if (short_code or long_code) and code < 0x110000 and not 0xD800 <= code < 0xE000:
+        return chr(code).encode()
+    offset = tokens.start + 1 + match.start()
+    raise tokens.source.error(offset, f"\\{short(match[0][1:])} is not an escape that strings know.")
+
+
+READERS: dict[str, Callable[[Tokens, Field], Any]] = {
+    "int": read_int,
+    "number": read_number,
+    "bool": read_bool,
+    "enum": read_enum,
+    "string": read_string,
+    "bytes": read_bytes,
+}

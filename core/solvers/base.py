@@ -1,0 +1,257 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pycaffe_lite import log, rng, snapshot
+from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.net import Net
+from pycaffe_lite.proto.printer import to_text
+from pycaffe_lite.proto.read import SolverText, read_solver_text
+from pycaffe_lite.solvers import nets
+from pycaffe_lite.solvers.report import IterationReport, Output, Report, TestReport
+
+STOP = "stop"
+SNAPSHOT = "snapshot"
+
+
+class Solver:
+    """Trains a net as its SolverParameter says.
+
+    Args:
+        source: a solver prototxt; or a SolverText.
+
+    Attributes:
+        param: the SolverParameter.
+        net: the net being trained.
+        test_nets: the nets for testing; they use the parameters of `net`.
+        iter: how many updates have been done.
+        current_step: for multistep, how many of its steps have been taken.
+        requested: set it to STOP or SNAPSHOT, from a signal handler say, and the loop will do so at the next chance.
+        stopped_early: whether a request has ended the run.
+        smoothed_loss: the mean of the last average_loss losses.
+
+    A subclass writes `apply_update`.
+    """
+
+    type: ClassVar[str] = ""
+
+    def __init__(self, source: Any) -> None:
+        text = source if isinstance(source, SolverText) else read_solver_text(source)
+        self.text = text
+        self.param = text.param
+        self.iter = 0
+        self.current_step = 0
+        self.requested: str | None = None
+        self.stopped_early = False
+        self.smoothed_loss = 0.0
+        self._losses: list[float] = []
+        self._start_iter = 0
+        self.check()
+        log.info("Initializing solver from parameters: \n" + to_text(self.param).rstrip("\n"))
+        if self.param.random_seed >= 0:
+            rng.set_random_seed(self.param.random_seed)
+        self.net: Net = nets.train_net(text)
+        self.test_nets: list[Net] = nets.test_nets(text)
+        for net in self.test_nets:
+            net.debug_info = self.param.debug_info
+        self.setup()
+        log.info("Solver scaffolding done.")
+
+    def check(self) -> None:
+        """Raises a CaffeError for settings that cannot be, before anything is built."""
+        if self.param.average_loss < 1:
+            raise self.error("average_loss", f"expected average_loss of 1 or more, got {self.param.average_loss}.")
+        if self.param.iter_size < 1:
+            raise self.error("iter_size", f"expected iter_size of 1 or more, got {self.param.iter_size}.")
+        if any(count < 0 for count in self.param.test_iter):
+            raise self.error("test_iter", f"expected test_iter of 0 or more, got {list(self.param.test_iter)}.")
+        snapshot.check_prefix(self)
+
+    def setup(self) -> None:
+        """Allocates what the update rule remembers."""
+
+    def error(self, field: str, text: str) -> CaffeError:
+        """A CaffeError that begins with where a field of the solver stands."""
+        return CaffeError(self.text.location(field) + text)
+
+    def apply_update(self) -> float:
+        """Changes the parameters by their diffs; returns the rate used."""
+        raise NotImplementedError
+
+    # -- the loop ------------------------------------------------------------------------------------------
+
+    def run(self) -> Iterator[Report]:
+        """Trains to max_iter, reporting each iteration and each test."""
+        log.info(f"Solving {self.net.name}")
+        log.info(f"Learning Rate Policy: {self.param.lr_policy}")
+        self.stopped_early = False
+        yield from self.steps(self.param.max_iter - self.iter)
+        param = self.param
+        if param.snapshot_after_train and not (param.snapshot and self.iter % param.snapshot == 0):
+            self.snapshot()
+        if self.stopped_early:
+            log.info("Optimization stopped early.")
+            return
+        if param.display and self.iter % param.display == 0:
+            self._smooth(self.net.forward_loss())
+            log.info(f"Iteration {self.iter}, loss = {log.number(self.smoothed_loss)}")
+        if param.test_interval and self.iter % param.test_interval == 0:
+            yield from self.test_all()
+        log.info("Optimization Done.")
+
+    def steps(self, count: int) -> Iterator[Report]:
+        """Does `count` iterations: test if due, forward and backward, show, update, snapshot if due."""
+        param = self.param
+        self._start_iter, self._losses, self.smoothed_loss = self.iter, [], 0.0
+        self._mark = (time.perf_counter(), self.iter)
+        stop = self.iter + count
+        while self.iter < stop:
+            self.net.clear_param_diffs()
+            if self._test_is_due():
+                yield from self.test_all()
+                if self.stopped_early:
+                    break
+            self.net.debug_info = self.displays and param.debug_info
+            loss = sum(self.net.forward_backward() for _ in range(param.iter_size)) / param.iter_size
+            self._smooth(loss)
+            if self.displays:
+                self._show()
+            rate = self.apply_update()
+            self.iter += 1
+            yield IterationReport(self.iter - 1, rate, loss, self.smoothed_loss)
+            request, self.requested = self.requested, None
+            if request == SNAPSHOT or (param.snapshot and self.iter % param.snapshot == 0):
+                self.snapshot()
+            if request == STOP:
+                self.stopped_early = True
+                break
+
+    def solve(self, resume_file: str | None = None) -> None:
+        """Trains to max_iter, from a snapshot's state if one is given."""
+        if resume_file is not None:
+            self.restore(resume_file)
+        for _ in self.run():
+            pass
+
+    def step(self, count: int) -> None:
+        """Does `count` iterations."""
+        for _ in self.steps(count):
+            pass
+
+    @property
+    def displays(self) -> bool:
+        """Whether this iteration is one to be shown."""
+        return bool(self.param.display) and self.iter % self.param.display == 0
+
+    def _test_is_due(self) -> bool:
+        interval = self.param.test_interval
+        return bool(interval) and self.iter % interval == 0 and (self.iter > 0 or self.param.test_initialization)
+
+    def _smooth(self, loss: float) -> None:
+        """Updates the mean over the last average_loss losses, in the way Caffe does."""
+        window = self.param.average_loss
+        if len(self._losses) < window:
+            self._losses.append(loss)
+            size = len(self._losses)
+            self.smoothed_loss = (self.smoothed_loss * (size - 1) + loss) / size
+        else:
+            oldest = (self.iter - self._start_iter) % window
+            self.smoothed_loss += (loss - self._losses[oldest]) / window
+            self._losses[oldest] = loss
+
+    def _show(self) -> None:
+        """The lines of a displayed iteration: speed and smoothed loss, then the train net's outputs."""
+        now, (then, last) = time.perf_counter(), self._mark
+        seconds, done = now - then, max(1, self.iter - last)
+        self._mark = (now, self.iter)
+        log.info(
+            f"Iteration {self.iter} ({log.number(done / max(seconds, 1e-9))} iter/s, {seconds:.3g}s/{done} iters), "
+            f"loss = {log.number(self.smoothed_loss)}"
+        )
+        for i, output in enumerate(net_outputs(self.net)):
+            log.info(f"    Train net output #{i}: {output_text(output)}")
+
+    # -- testing -------------------------------------------------------------------------------------------
+
+    def test_all(self) -> Iterator[Report]:
+        """Runs each test net for its test_iter batches."""
+        for i, net in enumerate(self.test_nets):
+            if self.stopped_early:
+                return
+            report = self._test(i, net)
+            if report is not None:
+                yield report
+
+    def _test(self, number: int, net: Net) -> TestReport | None:
+        """The mean outputs of a test net; None if a request has stopped it."""
+        log.info(f"Iteration {self.iter}, Testing net (#{number})")
+        net.share_trained_layers_with(self.net)
+        total_loss, sums = 0.0, np.zeros(0)
+        batches = self.param.test_iter[number]
+        for batch in range(batches):
+            if self._stops_testing():
+                log.info("Test interrupted.")
+                return None
+            total_loss += net.forward_loss()
+            values = np.array([output.value for output in net_outputs(net)])
+            sums = values if batch == 0 else sums + values
+        means = [
+            output._replace(value=float(mean) / batches)
+            for output, mean in zip(net_outputs(net) if batches else [], sums, strict=True)
+        ]
+        loss = total_loss / max(1, batches) if self.param.test_compute_loss else None
+        if loss is not None:
+            log.info(f"Test loss: {log.number(loss)}")
+        for i, output in enumerate(means):
+            log.info(f"    Test net output #{i}: {output_text(output)}")
+        return TestReport(self.iter, number, means, loss)
+
+    def _stops_testing(self) -> bool:
+        """Serves a request between two batches of a test."""
+        request, self.requested = self.requested, None
+        if request == SNAPSHOT:
+            self.snapshot()
+        self.stopped_early |= request == STOP
+        return self.stopped_early
+
+    # -- snapshots -----------------------------------------------------------------------------------------
+
+    def snapshot(self) -> None:
+        """Writes PREFIX_iter_N.caffemodel and .solverstate."""
+        snapshot.write(self)
+
+    def restore(self, path: str) -> None:
+        """Goes on from the state in a .solverstate, with the weights it names."""
+        snapshot.read(self, path)
+
+    def close(self) -> None:
+        """Stops the threads that read data."""
+        for net in (self.net, *self.test_nets):
+            net.close()
+
+
+def net_outputs(net: Net) -> list[Output]:
+    """The numbers a net has put out in its last forward pass, blob by blob in alphabetical order."""
+    return [
+        Output(name, float(value), net.loss_weight(name))
+        for name in net.outputs
+        for value in net.blobs[name].data.ravel()
+    ]
+
+
+def output_text(output: Output) -> str:
+    """An output as Caffe prints it: `loss = 0.1 (* 1 = 0.1 loss)`."""
+    text = f"{output.name} = {log.number(output.value)}"
+    if not output.loss_weight:
+        return text
+    weighted = log.number(output.value * output.loss_weight)
+    return f"{text} (* {log.number(output.loss_weight)} = {weighted} loss)"
+
+
+__all__ = ["SNAPSHOT", "STOP", "Solver", "net_outputs", "output_text"]

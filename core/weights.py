@@ -1,0 +1,89 @@
+"""Parameters from and to .caffemodel files."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pycaffe_lite import log
+from pycaffe_lite.blob import Blob, shape_text
+from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.files import write_atomically
+from pycaffe_lite.layers.base import Layer
+from pycaffe_lite.proto.caffe_pb2 import NetParameter
+from pycaffe_lite.proto.encode import blob_bytes, head, with_blobs
+
+if TYPE_CHECKING:
+    from pycaffe_lite.net import Net
+
+
+def copy_weights(net: Net, path: str) -> None:
+    """Copies the parameters of a weights file into the layers of the same names.
+
+    Layers that the net does not have are passed over with a line in the log; layers that the file does not have
+    keep their values. A blob of another shape is taken if it is the same one written with four axes, as old files do.
+
+    Raises:
+        FileError: the file is missing or no weights file.
+        CaffeError: a layer has another number of parameters, or one of another shape.
+    """
+    from pycaffe_lite.proto.weights import read_weights
+
+    layers = net.layer_dict
+    for source in read_weights(path):
+        if source.name not in layers:
+            log.info(f"Ignoring source layer {source.name}")
+            continue
+        copy_layer(layers[source.name], source.blobs, path)
+
+
+def copy_layer(layer: Layer, blobs: list[np.ndarray], path: str) -> None:
+    """Copies the arrays of one layer of a weights file into a layer."""
+    if len(blobs) != len(layer.blobs):
+        raise layer.error(
+            f"expected {len(layer.blobs)} parameter(s) in {path}, got {len(blobs)}; rename the layer to train it from scratch."
+        )
+    for index, (blob, values) in enumerate(zip(layer.blobs, blobs, strict=True)):
+        if not _same_shape(blob, values.shape):
+            raise layer.error(
+                f"expected parameter {index} in {path} to have shape {shape_text(blob.shape)}, got "
+                f"{shape_text(values.shape)}; rename the layer to train it from scratch."
+            )
+        blob.data[...] = values.reshape(blob.shape)
+
+
+def _same_shape(blob: Blob, shape: tuple[int, ...]) -> bool:
+    """Equal, or equal when ours is written with four axes by putting ones before it."""
+    return shape == blob.shape or (
+        len(shape) == 4 and blob.num_axes < 4 and shape == (1,) * (4 - blob.num_axes) + blob.shape
+    )
+
+
+def write_weights(net: Net, path: str, write_diff: bool = False) -> None:
+    """Writes the net with its parameters as a binary .caffemodel, the layers' texts included, as Caffe does.
+
+    Args:
+        net: the net.
+        path: where to; replaced in one step once the new file is complete.
+        write_diff: whether the diffs go in too (`snapshot_diff`).
+    """
+    if os.fspath(path).endswith(".h5"):
+        raise CaffeError(f"Cannot write {path}: weights as HDF5 are not supported yet; use BINARYPROTO.")
+    pieces = [NetParameter(name=net.name).SerializeToString()]
+    for layer in net.layers:
+        blobs = [blob_bytes(blob.data, blob.diff if write_diff else None) for blob in layer.blobs]
+        body = with_blobs(_text_of(layer), "blobs", blobs)
+        pieces += [head(NetParameter.LAYER_FIELD_NUMBER, sum(map(len, body))), *body]
+    write_atomically(path, pieces)
+
+
+def _text_of(layer: Layer):  # type: ignore[no-untyped-def]
+    """The layer's text without values; a loss states its weight."""
+    param = type(layer.layer_param)()
+    param.CopyFrom(layer.layer_param)
+    param.ClearField("blobs")
+    if layer.loss_weight and not param.loss_weight:
+        param.loss_weight.append(layer.loss_weight)
+    return param
