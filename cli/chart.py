@@ -15,7 +15,7 @@ Point = tuple[float, float]
 COLORS = ("bright_blue", "yellow", "green", "bright_magenta", "cyan", "bright_red")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NOBODY = -1
-SLACK = 1e-6  # a float32 above its decimal text must not ask for one more tick
+SLACK = 1e-6  # a float32 a little off its decimal text counts as that
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Canvas:
         Both ends of the y axis lie within their rows, at the height of the ticks' labels.
         """
         across, down = self.dots
-        from_bottom = math.floor(down * (self.rows - 1) * y + down / 2)
+        from_bottom = math.floor(down * (self.rows - 1) * y + down / 2 + 1000 * SLACK)
         return round((across * self.columns - 1) * x), down * self.rows - 1 - from_bottom
 
     def line(self, start: tuple[int, int], end: tuple[int, int], owner: int) -> None:

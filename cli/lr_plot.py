@@ -67,7 +67,7 @@ def lr_plot(
     """
     file_format = numbers or _format_of(output)
     rates = _evaluate((*solvers, *more_solvers), policy, until, points)
-    if file_format in lr_figure.FORMATS:
+    if output and file_format in lr_figure.FORMATS:
         lr_figure.save(lr_curves.to_curves(rates), output, file_format, log)
         return
     text = _as_text(rates, file_format, output, log)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from idx_files import write_idx
 from pycaffe_lite import log, parallel, rng
 
 
@@ -32,13 +32,6 @@ def generator() -> np.random.Generator:
 @pytest.fixture
 def runner() -> CliRunner:
     return CliRunner()
-
-
-def write_idx(path: Path, array: np.ndarray) -> Path:
-    """Writes bytes as MNIST's IDX: two zeros, 8 for uint8, the number of axes, their lengths, the values."""
-    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-    path.write_bytes(header + array.astype(np.uint8).tobytes())
-    return path
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
@@ -38,6 +38,7 @@ class Bench:
 
     def __init__(self, case: Case, folder: Path) -> None:
         self.case, self.folder = case, folder
+        self.rigs: list[Rig] = []
         self.seed = zlib.crc32(f"{case.type} {case.name}".encode())
         if case.prepare is not None:
             case.prepare(folder)
@@ -49,8 +50,13 @@ class Bench:
         text = (text or self.case.text).replace("FOLDER", str(self.folder))
         arrays = self.arrays() if arrays is None else arrays
         rig = Rig(text, arrays, phase=self.case.phase, folder=str(self.folder), **options)
+        self.rigs.append(rig)
         self._set_params(rig)
         return rig
+
+    def close(self) -> None:
+        for rig in self.rigs:
+            rig.layer.close()
 
     def _set_params(self, rig: Rig) -> None:
         generator = np.random.default_rng(self.seed + 1)
@@ -85,8 +91,10 @@ class Bench:
 
 
 @pytest.fixture
-def bench(case: Case, tmp_path: Path) -> Bench:
-    return Bench(case, tmp_path)
+def bench(case: Case, tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(case, tmp_path)
+    yield bench
+    bench.close()
 
 
 def assert_same_bits(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> None:

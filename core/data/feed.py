@@ -53,7 +53,7 @@ class Feed:
         return self._shape_of(self._source.read(self._position, 1).images[0])
 
     def state(self) -> State:
-        """Where the next batch begins: `position`, and where there are such `shuffle_seed` and `generator`."""
+        """Where the next batch begins: `position`, if there are such, `shuffle_seed` and `generator`."""
         state: State = {"position": self._position}
         if isinstance(self._source, ShuffledSource):
             state["shuffle_seed"] = self._source.seed

@@ -19,8 +19,8 @@ class IdxSource(Source):
     """Images of an IDX file, and the labels found beside it.
 
     The images' axes are N x H x W (one channel), N x C x H x W, or N x C. The labels of
-    `train-images-idx3-ubyte.gz` are in `train-labels-idx1-ubyte.gz`, or the same without `.gz`. Both files may
-    be gzipped or not, whatever they are called.
+    `train-images-idx3-ubyte.gz` are in `train-labels-idx1-ubyte.gz`, or the same without `.gz`. Both files
+    may be gzipped or not, whatever they are called.
 
     Args:
         path: the images' file.

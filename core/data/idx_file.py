@@ -94,16 +94,24 @@ class IdxFile:
         size = file.seek(-4, 2) + 4
         length_in_trailer = int.from_bytes(file.read(4), "little")
         stream = _inflating(self.path)
-        head = _read_head(self.path, stream)
+        try:
+            head = _read_head(self.path, stream)
+            self._check_plausible(head, size, length_in_trailer)
+            return self._start_loading(head, stream)
+        except BaseException:
+            stream.close()
+            raise
+
+    def _check_plausible(self, head: _Head, size: int, length_in_trailer: int) -> None:
+        """Raises a FileError if a gzip file cannot hold what its head promises; takes no memory for it."""
         if head.promised > _MOST_EXPANSION * size:
             raise FileError(
                 f"{self.path}: its head promises shape {list(head.shape)}, {head.promised} bytes, "
                 f"more than a gzip file of {size} bytes can hold."
             )
         if length_in_trailer != head.promised % 2**32:
-            # Truncated, or in several members: reading it through tells, before any memory is taken.
+            # Truncated, or in several members: reading it through tells.
             self._check_length(_inflated_length(self.path), head)
-        return self._start_loading(head, stream)
 
     def _start_loading(self, head: _Head, stream: BinaryIO) -> NDArray[Any]:
         try:
@@ -171,7 +179,7 @@ class _Loading:
         self.problem: FileError | None = None
         self.stopped = False
         self.changed = threading.Condition()
-        memory = memoryview(array.reshape(-1).view(np.uint8))
+        memory = array.reshape(-1).view(np.uint8).data
         threading.Thread(target=self._run, args=(stream, memory), daemon=True, name="idx").start()
 
     def wait(self, length: int) -> None:

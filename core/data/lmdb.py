@@ -44,7 +44,7 @@ class LmdbSource(DatumSource):
         return self.parse(self._file.values(numbers), numbers)
 
     def where(self, record: int) -> str:
-        return f'{self.name}, record {record} (key "{self._file.key(record).decode(errors="replace")}")'
+        return f"{self.name}, record {record} (key {repr(self._file.key(record)[:60])[1:]})"
 
 
 def _data_file(path: Path) -> Path:

@@ -1,11 +1,12 @@
 """Reading an LMDB file: a B+tree of pages, walked in key order.
 
-Written here rather than left to liblmdb because that trusts its file: a truncated or damaged one ends the process with a
-signal. Here every number is checked before it is followed. It writes nothing, not even a lock file.
+Written here rather than left to liblmdb because that trusts its file: a truncated or damaged one ends the
+process with a signal. Here every number is checked before it is followed. Nothing is written, not even a lock
+file; so nobody may write to the database while it is read.
 
-    page    16 bytes (number u64, pad u16, flags u16, lower u16, upper u16), then one u16 for each node: its place
-    node    low u16, high u16, flags u16, key length u16, key, and in a leaf the value
-            (low + high * 2**16 is the value's length in a leaf; with the flags above them, the child's page in a branch)
+    page    16 bytes (number u64, pad, flags, lower, upper u16), then a u16 for each node: its place
+    node    low u16, high u16, flags u16, key length u16, key, and in a leaf the value;
+            low + high * 2**16 is the value's length, or in a branch, with flags * 2**32, the child's page
     meta    pages 0 and 1: magic, version, sizes, the roots; the one of the later transaction counts
 
 Large values have pages of their own, whose number then is the value of the node. All numbers are
@@ -78,7 +79,7 @@ class LmdbFile:
     def __len__(self) -> int:
         return self._entries
 
-    def values(self, records: Numbers) -> list[memoryview]:
+    def values(self, records: NDArray[np.integer[Any]]) -> list[memoryview]:
         """The values of some records, each below len(self); views of the file."""
         starts, sizes, flags = self._nodes(records)[1:]
         if flags.any():
@@ -133,7 +134,7 @@ class LmdbFile:
 
     # -- nodes ---------------------------------------------------------------------------------------------
 
-    def _nodes(self, records: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    def _nodes(self, records: NDArray[np.integer[Any]]) -> tuple[Numbers, Numbers, Numbers, Numbers]:
         """Where keys and values begin, the sizes of the values, and the nodes' flags."""
         self._count_leaves(int(records.max()))
         leaf = np.searchsorted(self._firsts[1 : self._counted + 1], records, side="right")
@@ -205,9 +206,8 @@ class LmdbFile:
     def _checked(self, pages: NDArray[np.integer[Any]]) -> Numbers:
         """Page numbers, all of them inside the file and behind the two meta pages."""
         if (pages >= self._pages).any():
-            raise FileError(
-                f"{self.path}: truncated: page {pages.max()} is needed, the file ends after page {self._pages - 1}."
-            )
+            text = f"page {pages.max()} is needed, the file ends after page {self._pages - 1}"
+            raise FileError(f"{self.path}: truncated: {text}.")
         if (pages < 2).any():
             raise self._damaged(f"its tree leads to page {pages.min()}")
         return pages.astype(np.int64)

@@ -27,7 +27,8 @@ class Prefetcher:
         self._feed = feed
         self._depth = depth
         self._state = feed.state()
-        self._start()
+        self._current: Batch | None = None
+        self._worker = self._start()
 
     def next(self) -> Batch:
         """The next batch; its arrays are valid until the next call.
@@ -55,17 +56,18 @@ class Prefetcher:
         self._worker.thread.join()
         self._feed.restore(state)
         self._state = self._feed.state()
-        self._start()
+        self._current = None
+        self._worker = self._start()
 
     def close(self) -> None:
         """Ends the thread, and closes the feed; `next` must not be called any more."""
         self._worker.stop(for_good=True)
         self._worker.thread.join()
 
-    def _start(self) -> None:
-        self._current: Batch | None = None
-        self._worker = _Worker(self._feed, self._depth)
-        weakref.finalize(self, self._worker.stop, for_good=True).atexit = False
+    def _start(self) -> _Worker:
+        worker = _Worker(self._feed, self._depth)
+        weakref.finalize(self, worker.stop, for_good=True).atexit = False
+        return worker
 
 
 class _Worker:

@@ -10,8 +10,8 @@ from pycaffe_lite.data.source import Records, Source
 class ShuffledSource(Source):
     """The records of another source, in each epoch in a new random order.
 
-    The order of an epoch follows from seed and epoch alone, and the records are numbered on from one epoch to the
-    next: number n * len(source) + i is the i-th of epoch n. So the position is one integer here, too.
+    The order of an epoch follows from seed and epoch alone, and the records are numbered on from one epoch to
+    the next: number n * len(source) + i is the i-th of epoch n. So the position is one integer here, too.
 
     Args:
         source: one that knows its length.

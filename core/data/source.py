@@ -1,11 +1,12 @@
 """Where records come from: the one small interface of all sources, and the choice among them.
 
-A record is an image, C x H x W, and a label. Records are numbered from 0 in the order the source gives them, so a
-position in a source is one integer, and reading goes on from any such number: that is all an exact resume needs.
+A record is an image, C x H x W, and a label. Records are numbered from 0 in the order the source gives them.
+So a position is one integer, and reading goes on from any such number: all that an exact resume needs.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,8 +107,6 @@ def open_source(param: Any, folder: str = "", with_labels: bool = True, color: b
 
 def _check_is_database(path: Path, backend: str) -> None:
     """Raises a CaffeError that names the right backend where another one is given."""
-    right = (
-        "LMDB" if (path / "data.mdb").is_file() else "LEVELDB" if (path / "CURRENT").is_file() else backend
-    )
-    if right != backend:
-        raise CaffeError(f"{path}: expected a database for backend: {backend}, got one for backend: {right}.")
+    for other, file in (("LMDB", "data.mdb"), ("LEVELDB", "CURRENT")):
+        if other != backend and os.path.isfile(path / file):
+            raise CaffeError(f"{path}: expected a database for backend: {backend}, got one for {other}.")

@@ -30,8 +30,8 @@ class Transformer:
 
     The crop is `crop_size` square, anywhere in training, else at (size - crop_size) // 2. The mean is an
     image (`mean_file`), of which the pixel at the same place is taken, or one value, or one for each channel
-    (`mean_value`). For each image come, as far as they are needed, three words of the transformer's own generator: the
-    mirror's (odd: mirrored), the row's and the column's (modulo size - crop_size + 1), as in Caffe.
+    (`mean_value`). For each image the transformer's own generator gives up to three words, as in Caffe: the
+    mirror's (odd: mirrored), the row's and the column's (modulo size - crop_size + 1).
 
     Args:
         param: a TransformationParameter.
@@ -102,7 +102,7 @@ class Transformer:
         """Transforms images.
 
         Args:
-            images: n x C x H x W, or n images C x H x W, whose heights and widths may differ where they are cropped.
+            images: n x C x H x W, or n images C x H x W, of several sizes where they are cropped.
             out: n x C x H x W of the output shape, float32.
             where: what an error calls the i-th image.
 
@@ -132,24 +132,24 @@ class Transformer:
                 raise ShapeError(f"{where(i)}: {problem}") from None
             if got != expected:
                 raise ShapeError(
-                    f"{where(i)}: expected an image of the same shape as the first of its batch, {list(expected)}, "
+                    f"{where(i)}: expected shape {list(expected)}, as the first image of its batch has, "
                     f"got {list(got)}; images of several sizes need crop_size, or batch_size 1."
                 )
             good = image.shape
 
-    def _draw(self, n: int) -> NDArray[Any]:
+    def _draw(self, n: int) -> list[list[int]]:
         """The words for n images, one row each."""
         each = int(self._mirror) + 2 * int(self._random_crop)
         if self._generator is None:
-            return np.empty((n, 0), np.uint32)
-        return self._generator.words(n * each).reshape(n, each)
+            return [[]] * n
+        return self._generator.words(n * each).reshape(n, each).tolist()
 
-    def _apply_one(self, image: NDArray[Any], out: NDArray[np.float32], words: NDArray[Any]) -> None:
+    def _apply_one(self, image: NDArray[Any], out: NDArray[np.float32], words: list[int]) -> None:
         height, width = image.shape[1:]
         row, column = self._centre(height, width)
         if self._random_crop:
-            row = int(words[-2]) % (height - self._crop + 1)
-            column = int(words[-1]) % (width - self._crop + 1)
+            row = words[-2] % (height - self._crop + 1)
+            column = words[-1] % (width - self._crop + 1)
         mirrored = self._mirror and words[0] % 2
         self._write(image, out[..., ::-1] if mirrored else out, row, column)
 

@@ -13,8 +13,8 @@ from pycaffe_lite.layers.base import Layer, register_layer
 from pycaffe_lite.layers.window import Window
 from pycaffe_lite.parallel import parallel_for, scratch, slices
 
-BLOCK_BYTES = 1 << 20
-"""The window matrix of one block: small enough to stay in cache between being written and being multiplied."""
+BLOCK_BYTES = 2 << 20
+"""The window matrix of one block: large enough for a good product, small enough for a cache to hold."""
 
 PARTIAL_BYTES = 32 << 20
 """About what the partial weight gradients of a layer may take."""

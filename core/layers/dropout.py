@@ -48,7 +48,8 @@ class Dropout(Layer):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if self.phase == TRAIN:
             rng.bernoulli(self.kept.size, self.keep, out=self.kept)
-            np.multiply(self.kept, self.scale, out=self.mask.data)
+            # The dtype, because older NumPy multiplies booleans and a scalar in half precision.
+            np.multiply(self.kept, self.scale, out=self.mask.data, dtype=self.mask.dtype)
             elementwise(_multiply, bottom[0].data, self.mask.data, top[0].data)
         elif top[0] is not bottom[0]:
             np.copyto(top[0].data, bottom[0].data)

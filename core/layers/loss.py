@@ -134,8 +134,8 @@ class Labels:
         first = int(np.argmin((given > -1) & (given < self.classes)))
         position = [int(i) for i in np.unravel_index(first, shape)]
         return self.layer.error(
-            f"expected labels from 0 to {self.classes - 1}, got {given[first]:g} at position {position} of the "
-            f"labels; mend the data, let the scores have more classes, or name it as ignore_label."
+            f"expected labels from 0 to {self.classes - 1}, got {given[first]:g} at position {position} of "
+            f"the labels; mend the data, let the scores have more classes, or name it as ignore_label."
         )
 
 

@@ -148,15 +148,16 @@ class Pooling(Layer):
         if out is None:
             shape = [*image.shape[:axis], count, *image.shape[axis + 1 :]]
             out = _scratch_like("rows", image, shape)
-        if function is np.maximum:
-            out[...] = LEAST
-        else:
-            out[...] = 0
         before = (slice(None),) * axis
-        for tap in range(self.window.kernel[axis - 2]):
-            windows, pixels = self.window.overlap(axis - 2, tap, count, size)
-            place = out[(*before, windows)]
-            function(place, image[(*before, pixels)], out=place)
+        taps = [self.window.overlap(axis - 2, tap, count, size) for tap in range(self.window.kernel[axis - 2])]
+        parts = [(out[(*before, windows)], image[(*before, pixels)]) for windows, pixels in taps]
+        if len(parts) > 1 and all(place.shape == out.shape for place, _ in parts[:2]):
+            function(parts[0][1], parts[1][1], out=out)
+            parts = parts[2:]
+        else:
+            out[...] = LEAST if function is np.maximum else 0
+        for place, pixels in parts:
+            function(place, pixels, out=place)
         return out
 
     def _write_indices(self, image: np.ndarray, out: np.ndarray, indices: np.ndarray) -> None:
@@ -191,25 +192,25 @@ class Pooling(Layer):
         parallel_for(len(self.cuts), piece)
 
     def _maximum_backward(self, image: np.ndarray, image_diff: np.ndarray, out: np.ndarray, diff: np.ndarray) -> None:
-        """Gives each window's diff to the first pixel that equals its maximum.
-
-        `rest` holds the diffs not yet given away: what a tap takes is taken from it, so later equals get zero.
-        """
-        rest = _scratch_like("rest", diff, diff.shape)
-        np.copyto(rest, diff)
-        winner = _scratch_like("winner", diff, diff.shape, np.dtype(bool))
+        """Gives each window's diff to the first pixel that equals its maximum; `free` are the windows not yet served."""
         disjoint = all(s >= k for s, k in zip(self.window.stride, self.window.kernel, strict=True))
-        given = _scratch_like("given", diff, diff.shape)
         if not disjoint or not self._covers(image.shape[2:], out.shape[2:]):
             image_diff[...] = 0
+        free = _scratch_like("free", diff, diff.shape, np.dtype(bool))
+        winner = _scratch_like("winner", diff, diff.shape, np.dtype(bool))
+        given = _scratch_like("given", diff, diff.shape)
+        free[...] = True
         for (_, pixels, (y, x)), (_, place, _) in zip(
             self._taps(image, out.shape[2:]), self._taps(image_diff, out.shape[2:]), strict=True
         ):
-            left = rest[:, :, y, x]
-            wins = np.equal(pixels, out[:, :, y, x], out=winner[:, :, y, x])
-            part = np.multiply(left, wins, out=place if disjoint else given[:, :, y, x])
-            np.subtract(left, part, out=left)
-            if not disjoint:
+            left, wins, share = free[:, :, y, x], winner[:, :, y, x], diff[:, :, y, x]
+            np.equal(pixels, out[:, :, y, x], out=wins)
+            np.logical_and(wins, left, out=wins)
+            np.logical_xor(wins, left, out=left)
+            if disjoint:
+                np.multiply(share, wins, out=place)
+            else:
+                part = np.multiply(share, wins, out=given[:, :, y, x])
                 np.add(place, part, out=place)
 
     def _covers(self, sizes: Sequence[int], count: Sequence[int]) -> bool:

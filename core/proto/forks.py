@@ -40,8 +40,9 @@ _FIELDS: dict[str, dict[str, str]] = {
         "SolverParameter": f"{_SSD['SolverParameter']} disabled_update engine warmup_iter warmup_start_lr "
         "local_lr_auto local_gw_ratio",
         "LayerParameter": f"{_SSD['LayerParameter']} engine multinode mn_activation_param "
-        "mn_grad_compress_param split_param spatial_dropout_param continuation_indicator_param quantization_param "
-        "roi_pooling_param psroi_pooling_param smooth_l1_loss_param box_annotator_ohem_param",
+        "mn_grad_compress_param split_param spatial_dropout_param continuation_indicator_param "
+        "quantization_param roi_pooling_param psroi_pooling_param smooth_l1_loss_param "
+        "box_annotator_ohem_param",
         "TransformationParameter": f"{_SSD['TransformationParameter']} random_resize_param "
         "random_aspect_ratio_param flow",
         "LossParameter": "pre_fixed_normalizer label_smoothing",

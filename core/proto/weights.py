@@ -1,7 +1,7 @@
 """Reading weights from binary files: .caffemodel, .solverstate and .binaryproto, of Caffe and of its forks.
 
 Forks reuse numbers of the schema for other things, so these files are not read through all of it, but
-through the little that all forks share: layers with a name, a type and blobs, in their three historical forms.
+through the little that all forks share: layers with a name, a type and blobs, in three historical forms.
 """
 
 from __future__ import annotations
@@ -213,18 +213,20 @@ def _v0_type(name: str) -> str:
 
 
 def _state(data: bytes) -> StateFile:
-    state = StateFile(0, "", 0, [])
+    state, known = StateFile(0, "", 0, []), False
     for part in parts(data, 0, len(data)):
         if part.number == 1 and part.wire == VARINT:
-            state = state._replace(iter=signed(part.value))
+            state, known = state._replace(iter=signed(part.value)), True
         elif part.number == 2 and part.wire == BYTES:
             state = state._replace(learned_net=_text(data, part))
         elif part.number == 3 and part.wire == BYTES:
             state.history.append(blob_of(data, part.start, part.stop))
         elif part.number == 4 and part.wire == VARINT:
             state = state._replace(current_step=signed(part.value))
-        else:
-            raise Unfit("it has fields that a solver's state does not have")
+        elif part.number <= 4:
+            raise Unfit("it has other fields than a solver's state")
         if len(state.history) > _MOST:
             raise Unfit("it has more history than any solver's state")
+    if not known:
+        raise Unfit("it does not say which iteration it is of")
     return state

@@ -31,7 +31,7 @@ ONE_IN_ASCII = """
     y
  0.02 +**********
 0.015 +         *
- 0.01 +         ***********
+ 0.01 +         **********
 0.005 +         :
     0 +         :
       ++--------+--------+
@@ -127,7 +127,7 @@ def test_a_chart_keeps_to_its_width(style, end):
 def test_what_is_not_finite_is_left_out():
     curve = Curve("a gap", [(0, 1), (4, 1), (5, math.nan), (10, math.inf), (19, 1), (20, 1)])
     rows = draw([curve], "x", "y", Style(26, 5, unicode=False)).splitlines()
-    assert rows[1] == "  1 +****                **"
+    assert rows[1] == "  1 +*****              **"
     assert "*" not in "".join(rows[2:-1])
 
 

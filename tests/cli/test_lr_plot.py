@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,13 @@ def solver_text(**fields) -> str:
         for item in value if isinstance(value, list) else [value]:
             lines.append(f"{name}: {json.dumps(item)}")
     return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(autouse=True)
+def terminal_size(monkeypatch):
+    """The same terminal for every test, whatever the tests themselves run in."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
 
 
 @pytest.fixture
@@ -58,16 +66,16 @@ def run(runner, *args: str) -> str:
 
 STEP_CHART = """\
 learning rate
- 0.01 ┤⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⢲
-      │                 ⢸
-      │                 ⢸
-0.008 ┤                 ⢸
-      │                 ⢸
-      │                 ⢸
-0.006 ┤                 ⢸
-      │                 ⢸
-      │                 ⠈⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⢹
-0.004 ┤                 ┊                 ⢸
+ 0.01 ┤⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⠒⡆
+      │                  ⡇
+      │                  ⡇
+0.008 ┤                  ⡇
+      │                  ⡇
+      │                  ⡇
+0.006 ┤                  ⡇
+      │                  ⣇⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⡀
+      │                  ┊                 ⡇
+0.004 ┤                  ┊                 ⡇
 """
 
 
@@ -156,7 +164,7 @@ def test_policies_without_a_file(runner, args, legend):
 
 
 def test_a_solver_without_max_iter_can_be_drawn_until(runner, folder):
-    assert "exp from 0.01 to 0.00669" in run(runner, "endless.prototxt", "--until", "41")
+    assert "exp from 0.01 to 0.00668972" in run(runner, "endless.prototxt", "--until", "41")
 
 
 @pytest.mark.parametrize(
@@ -251,8 +259,6 @@ def test_odd_file_names_can_be_drawn(runner, folder):
 
 
 def test_without_matplotlib_the_extra_is_named(runner, folder, monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = runner.invoke(cli.main, ["lr-plot", "step.prototxt", "-o", "x.png"])
     assert result.exit_code == 1

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+
+from idx_files import write_idx
 from layer_cases.table import Case, add
+from pycaffe_lite.phase import TEST
 
 add(
     Case(
@@ -29,5 +35,31 @@ add(
         text='type: "DummyData" top: "x" dummy_data_param { num: 2 channels: 3 height: 4 width: 5 }',
         tops=((2, 3, 4, 5),),
         name="legacy",
+    )
+)
+
+
+def write_mnist(folder: Path) -> None:
+    """As many images as a batch has, so that all batches are the same."""
+    pixels = np.random.default_rng(3).integers(0, 256, (4, 5, 6))
+    write_idx(folder / "train-images-idx3-ubyte", pixels)
+    write_idx(folder / "train-labels-idx1-ubyte", np.arange(4))
+
+
+IDX = 'data_param { source: "FOLDER/train-images-idx3-ubyte" backend: IDX batch_size: 4 }'
+add(
+    Case(
+        text=f'type: "Data" top: "data" top: "label" {IDX}',
+        tops=((4, 1, 5, 6), (4,)),
+        prepare=write_mnist,
+    )
+)
+add(
+    Case(
+        text=f'type: "Data" top: "data" transform_param {{ crop_size: 3 scale: 0.5 }} {IDX}',
+        tops=((4, 1, 3, 3),),
+        name="cropped",
+        phase=TEST,
+        prepare=write_mnist,
     )
 )

@@ -63,10 +63,10 @@ def test_shares_by_class() -> None:
 
 
 def test_shares_by_class_leave_the_ignored_out() -> None:
-    text = ACCURACY + 'top: "by_class" accuracy_param { ignore_label: 0 }'
-    share, by_class = Rig(text, [np.array([[1, 0], [0, 1], [1, 0]]), np.array([0, 1, 1])]).forward()
+    text = ACCURACY + 'top: "by_class" accuracy_param { ignore_label: 1 }'
+    share, by_class = Rig(text, [np.array([[1, 0], [0, 1], [0, 1]]), np.array([0, 1, 0])]).forward()
     assert share == 0.5
-    np.testing.assert_array_equal(by_class, [0, 0.5])
+    np.testing.assert_array_equal(by_class, [0.5, 0])
 
 
 def test_axis_of_the_classes() -> None:

@@ -14,9 +14,7 @@ def relu_text(slope: float, top: str = "y") -> str:
     return f'type: "ReLU" bottom: "x" top: "{top}" relu_param {{ negative_slope: {slope} }}'
 
 
-@pytest.mark.parametrize(
-    ("slope", "expected"), [(0, [0, 0, 0, 3, np.nan]), (0.5, [-1, 0, 0, 3, np.nan])]
-)
+@pytest.mark.parametrize(("slope", "expected"), [(0, [0, 0, 0, 3, np.nan]), (0.5, [-1, 0, 0, 3, np.nan])])
 def test_forward(slope: float, expected: list[float]) -> None:
     np.testing.assert_array_equal(Rig(relu_text(slope), [X]).forward()[0], expected)
 

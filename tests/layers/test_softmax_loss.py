@@ -76,6 +76,8 @@ def test_second_top_is_the_probabilities() -> None:
     rig = Rig(LOSS + 'top: "p"', [x, np.array([0])])
     np.testing.assert_allclose(rig.forward()[1], [[0.25, 0.75]], rtol=1e-6)
     assert rig.layer.loss_weights == [1, 0]
+    rig.backward([np.ones(()), np.zeros((1, 2))], [True, False])
+    np.testing.assert_allclose(rig.top[1].data, [[0.25, 0.75]], rtol=1e-6)
 
 
 def test_loss_weight_scales_the_gradient() -> None:
@@ -84,11 +86,21 @@ def test_loss_weight_scales_the_gradient() -> None:
     np.testing.assert_allclose(rig.backward([np.array(3.0)], [True, False])[0], [[-1.5, 1.5]])
 
 
+def test_a_fraction_of_a_label_is_cut_off() -> None:
+    x = np.random.default_rng(1).normal(size=(3, 2))
+    text = LOSS + "loss_param { ignore_label: 255 }"
+    (whole,) = Rig(text, [x, np.array([0, 1, 255])]).forward()
+    (cut,) = Rig(text, [x, np.array([-0.9, 1.9, 255.5])]).forward()
+    assert whole == cut
+
+
 @pytest.mark.parametrize("label", [-1, 3, np.nan, np.inf, 1e30])
 def test_a_label_out_of_range_is_named(label: float) -> None:
-    labels = np.array([0, 2.9, label, 7])  # a fraction is cut off
+    labels = np.array([0, 2, label, 7])
     rig = Rig(LOSS, [np.zeros((4, 3)), labels])
-    with pytest.raises(CaffeError, match=r'"layer" \(SoftmaxWithLoss\): .*0 to 2, got (\S+) at position \[2\]'):
+    with pytest.raises(
+        CaffeError, match=r'"layer" \(SoftmaxWithLoss\): .*0 to 2, got (\S+) at position \[2\]'
+    ):
         rig.forward()
 
 
