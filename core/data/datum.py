@@ -112,10 +112,10 @@ class _Layout(NamedTuple):
             return None
         if last and digits[:, :last].min() < 128:
             return None
-        labels = digits[:, last].astype(np.float32)
+        labels = digits[:, last].astype(np.int64)
         for i in range(last - 1, -1, -1):
             labels = labels * 128 + (digits[:, i] & 127)
-        return rows[:, self.data].reshape(len(rows), *self.shape), labels
+        return rows[:, self.data].reshape(len(rows), *self.shape), labels.astype(np.float32)
 
 
 def _layout_of(datum: Any, value: bytes) -> _Layout | None:

@@ -62,12 +62,20 @@ class Feed:
         return state
 
     def restore(self, state: State) -> None:
-        """Goes on where `state` was called."""
-        self._position = int(state["position"])
+        """Goes on where `state` was called.
+
+        Raises:
+            CaffeError: the state is none of these, or the source has fewer records now.
+        """
+        position = int(state.get("position", -1))
+        if position < 0:
+            raise CaffeError(f"A state of a data source has a position of 0 or more, got {sorted(state)}.")
+        self._source.check(position)
+        self._position = position
         if isinstance(self._source, ShuffledSource) and "shuffle_seed" in state:
             self._source.seed = int(state["shuffle_seed"])
         if "generator" in state:
-            self._transformer.restore((state["generator"], int(state["generator_position"])))
+            self._transformer.restore((state["generator"], int(state.get("generator_position", -1))))
 
     def fill(self, batch: Batch | None) -> Batch:
         """The next batch.

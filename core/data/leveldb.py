@@ -44,12 +44,16 @@ class LeveldbSource(DatumSource):
     def values(self, start: int, count: int) -> tuple[list[Any], int]:
         if start != self._next_record:
             self._seek(start)
+        self._next_record = -1  # until nothing has gone wrong
         values = [self._ahead, *islice(self._rest, count - 1)]
         self._ahead = next(self._rest, None)
         self._next_record = start + len(values)
         if self._ahead is None:
             self._seek(0)
         return values, self._next_record
+
+    def check(self, start: int) -> None:
+        """Only reading can tell."""
 
     def close(self) -> None:
         self._rest.close()
@@ -58,9 +62,9 @@ class LeveldbSource(DatumSource):
     def _seek(self, record: int) -> None:
         self._rest = self._from_start()
         self._ahead = next(islice(self._rest, record, None), None)
-        self._next_record = record
         if self._ahead is None:
             raise FileError(f"{self._path}: expected more than {record} records, got fewer.")
+        self._next_record = record
 
     def _from_start(self) -> Any:
         """The values in key order."""

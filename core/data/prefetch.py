@@ -51,13 +51,20 @@ class Prefetcher:
         return dict(self._state)
 
     def restore(self, state: State) -> None:
-        """Goes on where `state` was called; what was made ahead is dropped."""
+        """Goes on where `state` was called; what was made ahead is dropped.
+
+        Raises:
+            CaffeError: the state is of another source; then all stays as it was.
+        """
         self._worker.stop()
         self._worker.thread.join()
-        self._feed.restore(state)
-        self._state = self._feed.state()
-        self._current = None
-        self._worker = self._start()
+        try:
+            self._feed.restore(state)
+            self._state = self._feed.state()
+        finally:
+            self._feed.restore(self._state)
+            self._current = None
+            self._worker = self._start()
 
     def close(self) -> None:
         """Ends the thread, and closes the feed; `next` must not be called any more."""

@@ -34,6 +34,9 @@ class ShuffledSource(Source):
         records = self._source.take(self._order[at : at + count])
         return records._replace(next=start + len(records.labels))
 
+    def check(self, start: int) -> None:
+        """There is always another epoch."""
+
     def where(self, record: int) -> str:
         epoch, at = divmod(record, len(self))
         self._shuffle(epoch)

@@ -65,6 +65,11 @@ class Source:
         labels = np.concatenate([part.labels for part in parts])
         return Records([part.images[0] for part in parts], labels, 0)
 
+    def check(self, start: int) -> None:
+        """Raises a CaffeError unless reading can begin at that number; some sources find out only then."""
+        if start >= len(self):
+            raise CaffeError(f"{self.name}: expected more than {start} records, got {len(self)}.")
+
     def where(self, record: int) -> str:
         """A record, for an error's text."""
         return f"{self.name}, record {record}"

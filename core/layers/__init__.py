@@ -50,7 +50,7 @@ def layer_class(name: str, location: str = "") -> type[Layer]:
     """
     if name not in registered():
         if name not in MODULES:
-            raise CaffeError(f'{location}unknown layer type "{name}"; {_hint(name)}.')
+            raise CaffeError(f'{location}unknown layer type "{name}"; {_hint(name)}')
         importlib.import_module(f"{__name__}.{MODULES[name]}")
     return registered()[name]
 
@@ -72,5 +72,5 @@ def _hint(name: str) -> str:
     known = {known.lower(): known for known in layer_type_list()}
     near = [known[match] for match in get_close_matches(name.lower(), known, n=3)]
     if near:
-        return "the nearest known are " + " or ".join(f'"{match}"' for match in near)
-    return "the known types are " + ", ".join(known.values())
+        return "did you mean " + " or ".join(f'"{match}"' for match in near) + "?"
+    return "the known types are " + ", ".join(known.values()) + "."

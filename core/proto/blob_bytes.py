@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pycaffe_lite.proto.wire import BYTES, FIXED32, FIXED64, VARINT, Malformed, Part, parts, signed, varint
+from pycaffe_lite.proto.wire import BYTES, FIXED32, FIXED64, VARINT, Part, parts, signed, varint
 
 Values = NDArray[np.floating]
 
@@ -71,10 +71,12 @@ def blob_of(data: bytes, start: int, stop: int) -> Values:
     for part in parts(data, start, stop):
         _take(fields, part, data)
     shape = [fields.legacy.get(i, 0) for i in range(_NUM, _WIDTH + 1)] if fields.legacy else fields.shape
-    values = _values(fields)
-    if any(length < 0 for length in shape) or prod(shape) != values.size:
-        text = " x ".join(map(str, shape)) or "of no axes"
-        raise Unfit(f"expected as many values as its shape {text} has, {prod(shape)}, got {values.size}")
+    values, text = _values(fields), " x ".join(map(str, shape))
+    if any(length < 0 for length in shape):
+        raise Unfit(f"the shape {text} has a negative length")
+    if prod(shape) != values.size:
+        expected = f"as many as its shape {text} has, {prod(shape)}" if shape else "a shape"
+        raise Unfit(f"there are {values.size} values, expected {expected}")
     return values.reshape(shape)
 
 
@@ -113,7 +115,7 @@ def _values(fields: _Fields) -> Values:
     field = next((f for f in (_DOUBLE_DATA, _DATA, _RAW_DATA) if f in fields.values), _DATA)
     buffer, dtype = fields.values.get(field, b""), fields.dtype(field)
     if len(buffer) % dtype.itemsize:
-        raise Malformed(0)
+        raise Unfit("the values end within a number")
     values: Values = np.frombuffer(buffer, dtype)
     values.flags.writeable = False
     return values

@@ -7,7 +7,7 @@ import os
 from pycaffe_lite.errors import FileError
 from pycaffe_lite.proto.hints import nearest
 
-LARGEST_TEXT = 32 * 2**20
+LARGEST_TEXT = 16 * 2**20
 _HEAD = 4096
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r")) + b"\x7f"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any
 
 from pycaffe_lite.proto.forks import fork_of
@@ -13,19 +12,21 @@ _LONGEST = 64
 
 def nearest(name: str, known: list[str]) -> str | None:
     """The known name most like this one, if any is like it."""
+    from difflib import get_close_matches
+
     by_lower = {candidate.lower(): candidate for candidate in known}
     found = get_close_matches(name.lower(), by_lower, 1, 0.7) if len(name) <= _LONGEST else []
     return by_lower[found[0]] if found else None
 
 
-def field_hint(name: str, owner: Any, fields: dict[str, Field]) -> str:
+def field_hint(name: str, owner: Any) -> str:
     """The rest of the sentence `X has no field "name"`, with its full stop.
 
     Args:
         name: the unknown name.
         owner: the descriptor of the message that it stands in.
-        fields: that message's fields.
     """
+    fields = fields_of(owner)
     fork = fork_of(owner.name, name)
     if fork:
         return f"; it is an addition of {fork}, which is not in Caffe."

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 # Kinds of field by their number in protobuf's descriptors. What is not here is a whole number, with a range.
 _KINDS = {1: "number", 2: "number", 8: "bool", 9: "string", 11: "message", 12: "bytes", 14: "enum"}
 _RANGES = {3: (-(2**63), 2**63 - 1), 4: (0, 2**64 - 1), 5: (-(2**31), 2**31 - 1), 13: (0, 2**32 - 1)}
 
 
-@dataclass
-class Field:
+class Field(NamedTuple):
     """One field of a message type.
 
     Attributes:
@@ -26,11 +24,11 @@ class Field:
     kind: str
     repeated: bool
     required: bool
-    single: bool = False
-    least: int = 0
-    most: int = 0
-    values: dict[str, int] = field(default_factory=dict)
-    message: Any = None
+    single: bool
+    least: int
+    most: int
+    values: dict[str, int]
+    message: Any
 
 
 def is_repeated(descriptor: Any) -> bool:

@@ -48,6 +48,7 @@ class _Parser:
     def __init__(self, tokens: Tokens, lines: Lines | None) -> None:
         self.tokens = tokens
         self.lines = lines if lines is not None else {}
+        self.around: list[Any] = []
 
     def error(self, problem: str, offset: int | None = None) -> ParseError:
         return self.tokens.source.error(self.tokens.start if offset is None else offset, problem)
@@ -61,18 +62,20 @@ class _Parser:
             path: what stands before its fields' names in `lines`; None if they are not recorded.
         """
         tokens, fields = self.tokens, fields_of(message.DESCRIPTOR)
+        self.around.append(message.DESCRIPTOR)
         closer = "" if opener is None else _CLOSERS[tokens.source.text[opener]]
         seen: dict[str, int] = {}
         while tokens.kind == NAME:
             field = fields.get(tokens.value)
             if field is None:
-                raise self.unknown_field(message)
+                raise self.unknown_field()
             self.note(field, seen)
             self.value(message, field, path)
             if tokens.value in (";", ","):
                 tokens.advance()
         self.close(closer, opener, message)
         self.check_required(message, fields, seen)
+        self.around.pop()
         tokens.advance()
 
     def note(self, field: Field, seen: dict[str, int]) -> None:
@@ -156,7 +159,11 @@ class _Parser:
             if field.required and field.name not in seen:
                 raise self.error(f'{message.DESCRIPTOR.name} needs "{field.name}", which is missing.')
 
-    def unknown_field(self, message: Any) -> ParseError:
-        name, owner = self.tokens.value, message.DESCRIPTOR
-        hint = field_hint(name, owner, fields_of(owner))
+    def unknown_field(self) -> ParseError:
+        name, owner = self.tokens.value, self.around[-1]
+        outer = next((outer for outer in reversed(self.around[:-1]) if name in fields_of(outer)), None)
+        if outer is not None:
+            hint = f', the {outer.name} around it has; is a "}}" missing before it?'
+        else:
+            hint = field_hint(name, owner)
         return self.error(f'{owner.name} has no field "{short(name)}"{hint}')

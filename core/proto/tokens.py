@@ -8,12 +8,13 @@ from pycaffe_lite.proto.source import Source, short
 
 NAME, NUMBER, STRING, SYMBOL, COMMENT, END, OTHER = range(1, 8)
 
+# Only single characters repeat without bound: groups that repeat cost the matcher memory for each round.
 _TOKEN = re.compile(
     r"""
     [ \t\n\v\f]*
-    (?: ([A-Za-z_][A-Za-z0-9_]*)  # NAME
-      | (\.?[0-9] (?: [eE][+-] | [A-Za-z0-9_.] )*)  # NUMBER, to be looked at more closely when read
-      | ("[^"\\\n\0]*(?:\\.[^"\\\n\0]*)*" | '[^'\\\n\0]*(?:\\.[^'\\\n\0]*)*')
+    (?: ([A-Za-z_][A-Za-z0-9_]*)
+      | (\.?[0-9][A-Za-z0-9_.]*(?:(?<=[eE])[+-][A-Za-z0-9_.]*)?)  # looked at more closely when it is read
+      | ("[^"\\\n\0]*|'[^'\\\n\0]*)                              # up to the quote, or to an escape
       | ([{}<>:;,\[\]-])
       | (\#[^\n]*)
       | (\Z)
@@ -21,6 +22,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+_MORE = {'"': re.compile(r'\\.[^"\\\n\0]*'), "'": re.compile(r"\\.[^'\\\n\0]*")}
 
 
 class Tokens:
@@ -28,32 +30,47 @@ class Tokens:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._matches = _TOKEN.finditer(source.text)
         self.kind = END
         self.value = ""
         self.start = 0
+        self._end = 0
         self.advance()
 
     def advance(self) -> None:
         """Goes on to the next token; behind the last one there is END for ever."""
-        for match in self._matches:
+        while match := _TOKEN.match(self.source.text, self._end):
+            self._end = match.end()
             kind = match.lastindex or END
             if kind != COMMENT:
                 self.kind, self.value, self.start = kind, match[kind], match.start(kind)
-                if kind == OTHER:
-                    self._refuse()
-                return
+                break
+        if self.kind == STRING:
+            self._finish_string()
+        elif self.kind == OTHER:
+            self._refuse()
+
+    def _finish_string(self) -> None:
+        """Takes the escapes and the closing quote of a string."""
+        text, quote, end = self.source.text, self.value[0], self._end
+        more = _MORE[quote]
+        while match := more.match(text, end):
+            end = match.end()
+        if not text.startswith(quote, end):
+            raise self.source.error(
+                self.start, f"a string that does not end on its line; expected a closing {quote}."
+            )
+        self._end = end + 1
+        self.value = text[self.start : self._end]
 
     def _refuse(self) -> None:
         character = self.value
-        if character in "\"'":
-            problem = f"a string that does not end on its line; expected a closing {character}."
-        elif "\udc80" <= character <= "\udcff":
+        if "\udc80" <= character <= "\udcff":
             problem = "a byte that is not UTF-8 text; is this a text file?"
-        elif not character.isprintable():
+        elif not character.isprintable() and character.isascii():
             problem = f"a control character (code {ord(character)}); is this a text file?"
         else:
-            problem = f'unexpected character "{character}".'
+            shown = character if character.isprintable() else ""
+            problem = f'unexpected character "{shown}" (U+{ord(character):04X}).'
         raise self.source.error(self.start, problem)
 
     def described(self) -> str:

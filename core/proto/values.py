@@ -9,7 +9,6 @@ from typing import Any
 
 from pycaffe_lite.proto.hints import enum_hint
 from pycaffe_lite.proto.schema import Field
-from pycaffe_lite.proto.source import short
 from pycaffe_lite.proto.tokens import NAME, NUMBER, STRING, Tokens
 
 _INT = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*")
@@ -116,35 +115,30 @@ def read_string(tokens: Tokens, field: Field) -> str:
 
 
 _ESCAPE = re.compile(
-    r"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([abfnrtv\\?'\"])|(.?))",
-    re.DOTALL,
+    rb"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([abfnrtv\\?'\"])|.)"
 )
-_SIMPLE = dict(zip("abfnrtv\\?'\"", "\a\b\f\n\r\t\v\\?'\"", strict=True))
+_SIMPLE = dict(zip(b"abfnrtv\\?'\"", b"\a\b\f\n\r\t\v\\?'\"", strict=True))
 
 
 def _unquoted(tokens: Tokens) -> bytes:
     """The bytes that a string stands for."""
-    inner = tokens.value[1:-1]
-    if "\\" not in inner:
-        return inner.encode("utf-8", "surrogatepass")
-    parts, end = [], 0
-    for match in _ESCAPE.finditer(inner):
-        parts += [inner[end : match.start()].encode("utf-8", "surrogatepass"), _escaped(tokens, match)]
-        end = match.end()
-    return b"".join([*parts, inner[end:].encode("utf-8", "surrogatepass")])
+    inner = tokens.value[1:-1].encode("utf-8", "surrogatepass")
+    if b"\\" not in inner:
+        return inner
+    return _ESCAPE.sub(lambda match: _escaped(tokens, match), inner)
 
 
-def _escaped(tokens: Tokens, match: re.Match[str]) -> bytes:
-    octal, hexadecimal, short_code, long_code, simple, _ = match.groups()
-    code = int(octal, 8) if octal else int(hexadecimal or short_code or long_code or "0", 16)
+def _escaped(tokens: Tokens, match: re.Match[bytes]) -> bytes:
+    octal, hexadecimal, short_code, long_code, simple = match.groups()
+    code = int(octal, 8) if octal else int(hexadecimal or short_code or long_code or b"0", 16)
     if simple:
-        return _SIMPLE[simple].encode()
+        return bytes([_SIMPLE[simple[0]]])
     if (octal or hexadecimal) and code < 256:
         return bytes([code])
     if (short_code or long_code) and code < 0x110000 and not 0xD800 <= code < 0xE000:
         return chr(code).encode()
-    offset = tokens.start + 1 + match.start()
-    raise tokens.source.error(offset, f"\\{short(match[0][1:])} is not an escape that strings know.")
+    problem = f"strings know no escape {match[0].decode('utf-8', 'replace')}; write \\\\ for a backslash."
+    raise tokens.source.error(tokens.start, problem)
 
 
 READERS: dict[str, Callable[[Tokens, Field], Any]] = {

@@ -70,6 +70,15 @@ def test_reading_goes_on_from_any_record_and_round_the_end(name: str, tmp_path: 
     source.close()
 
 
+def test_a_leveldb_finds_out_about_its_length_in_reading(tmp_path: Path) -> None:
+    source = opened("raw_leveldb", tmp_path)
+    for _ in range(2):
+        with pytest.raises(FileError, match="raw_leveldb: expected more than 20 records, got fewer"):
+            source.read(20, 1)
+    assert source.read(19, 2).next == 0
+    source.close()
+
+
 def test_only_databases_with_numbered_records_know_their_length(tmp_path: Path) -> None:
     assert len(opened("raw_lmdb", tmp_path)) == 20
     with pytest.raises(CaffeError, match="raw_leveldb: the number of records is not known"):
@@ -120,6 +129,7 @@ TWO_LABELS = datum(3) + b"\x28\x05"
         [datum(2**14 + 999 * i) for i in range(9)],
         [datum(i) for i in range(120, 140)],
         [datum(2**31 - 1 - i) for i in range(3)],
+        [datum(2**25 + 2**i + 3) for i in range(24)],
         [datum(-1), datum(-3)],
         [datum(i, encoded=False) for i in range(5)],
         [datum(1), datum(2, encoded=False), datum(3, (1, 3, 2)), datum(4), datum(5, (2, 1, 3)), datum(6)],
@@ -246,8 +256,9 @@ def test_broken_leveldbs(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 0xFF
     table_file.write_bytes(content)
     source = open_text(folder, "LEVELDB")
-    with pytest.raises(FileError, match=r"damaged LevelDB: .*[cC]orrupt"):
-        source.read(0, 1000)
+    for _ in range(2):
+        with pytest.raises(FileError, match=r"damaged LevelDB: .*[cC]orrupt"):
+            source.read(0, 1010)
     source.close()
     (folder / "CURRENT").write_text("nonsense")
     with pytest.raises(FileError, match="cannot be opened as a LevelDB"):

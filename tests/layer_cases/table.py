@@ -63,7 +63,8 @@ class Case:
         differentiable: the bottoms that have a derivative; None: all.
         weighted_tops: the tops that take part in the gradient check; None: all. The others get a diff of 0.
         param_values: makes the parameters' values; None: normal ones. "filler" leaves what the layer put in.
-        differentiable_params: the parameters that have a derivative; None: all.
+        differentiable_params: the parameters that have a derivative; None: all. Where no bottom has one, name
+            them: a layer with neither is taken to have no backward.
         rtol, atol, step: of the gradient check. Widen them only with a reason beside it.
         grow: the bottoms that get longer along axis 0 when the batch does; None: all.
         large: bottoms for the threads to share, where those above are too small for the layer to cut.

@@ -124,10 +124,10 @@ for name, bottom, fields, top in (
     )
 add(
     Case(
-        text=PRODUCT + " inner_product_param { num_output: 500 }",
+        text=PRODUCT + " inner_product_param { num_output: 60 }",
         bottoms=((2, 3),),
-        tops=((2, 500),),
+        tops=((2, 60),),
         name="large",
-        large=((64, 800),),
+        large=((512, 800),),
     )
 )
