@@ -74,7 +74,7 @@ def products(parts: int) -> list[list[Callable[[], object]]]:
         )
         cuts = [slice(rows * p // parts, rows * (p + 1) // parts) for p in range(parts)]
         calls.append([lambda x=x, w=w, y=y, c=c: np.matmul(x[c], w, out=y[c]) for c in cuts])
-        calls.append([lambda x=x, y=y, o=o, c=c: np.matmul(x[c].T, y[c], out=o) for c, o in zip(cuts, dw)])
+        calls.append([lambda x=x, y=y, o=o, c=c: np.matmul(x[c].T, y[c], out=o) for c, o in zip(cuts, dw, strict=True)])
         if wants_bottom:
             calls.append([lambda y=y, w=w, dx=dx, c=c: np.matmul(y[c], w.T, out=dx[c]) for c in cuts])
     return calls
@@ -187,7 +187,10 @@ def process_figures(threads: int) -> list[tuple[str, str]]:
     return [
         ("--help", f"{help_time:.0f} ms (an empty Python: {nothing:.0f} ms)"),
         ("start to the end of the first iteration", f"{first:.0f} ms"),
-        ("peak memory of 300 iterations and a test", f"{peak / (1 << 20 if sys.platform == 'darwin' else 1024):.0f} MiB"),
+        (
+            "peak memory of 300 iterations and a test",
+            f"{peak / (1 << 20 if sys.platform == 'darwin' else 1024):.0f} MiB",
+        ),
     ]
 
 
@@ -219,7 +222,7 @@ def print_table(rounds: dict[tuple[str, int], list[float]], figures: list[tuple[
     print(f"| {'':18} | threads | ms, median (least–most) | times the floor, median (least–most) |")
     print("| --- | --- | --- | --- |")
     for (name, threads), times in sorted(rounds.items(), key=lambda item: (item[0][1], item[0][0] != "floor")):
-        ratios = [value / base for value, base in zip(times, rounds["floor", threads])]
+        ratios = [value / base for value, base in zip(times, rounds["floor", threads], strict=True)]
         print(f"| {name:18} | {threads} | {_spread(times)} | {_spread(ratios)} |")
     print()
     for name, value in figures:

@@ -65,14 +65,13 @@ class Expectations:
         return "\n".join(text for wanted in self.wanted for text in self._problems(wanted))
 
     def _problems(self, wanted: _Expectation) -> list[str]:
-        values = [
-            output.value for report in self.last.values() for output in report.outputs if output.name == wanted.name
-        ]
-        return [
-            f"Expected {wanted.name} {wanted.sign} {wanted.value:g} in the last test, got {value:g}."
-            for value in values
-            if not _COMPARE[wanted.sign](value, wanted.value)
-        ]
+        outputs = [output for report in self.last.values() for output in report.outputs]
+        values = [output.value for output in outputs if output.name == wanted.name]
+        expected = f"Expected {wanted.name} {wanted.sign} {wanted.value:g} in the last test"
+        if not values:
+            return [f"{expected}, but no test has run; set test_iter to 1 or more."]
+        meets = _COMPARE[wanted.sign]
+        return [f"{expected}, got {value:g}." for value in values if not meets(value, wanted.value)]
 
 
 def _read(text: str) -> _Expectation:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def read_settings(path: str, settings: Sequence[str]) -> SolverText:
     """Reads a solver and puts the settings in its place of what it says; of a repeated field all given ones count."""
     from pycaffe_lite.proto.read import read_solver_text
+    from pycaffe_lite.proto.upgrade import upgrade_solver
 
     text = read_solver_text(path)
     cleared: set[str] = set()
@@ -21,7 +22,13 @@ def read_settings(path: str, settings: Sequence[str]) -> SolverText:
         key, equals, value = setting.partition("=")
         if not equals or not key.strip():
             raise click.UsageError(f"--set: expected KEY=VALUE, like base_lr=0.001, got {setting!r}.")
-        _apply(text.param, key.strip(), value.strip(), cleared)
+        key = key.strip()
+        _apply(text.param, key, value.strip(), cleared)
+        # Errors about it must not point to the file's line, and the older solver_type replaces a type.
+        text.lines.pop(key, None)
+        if key == "solver_type":
+            text.param.ClearField("type")
+    upgrade_solver(text.param, path, text.lines)
     return text
 
 

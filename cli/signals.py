@@ -34,7 +34,9 @@ def handled_signals(solver: SGDSolver, sigint_effect: str, sighup_effect: str) -
             # A stop is never taken back by a later wish for a snapshot.
             solver.requested = solver.requested if solver.requested == "stop" else effects[name]
             if effects[name] == "stop":
-                log.info(f"{name} received: stopping after this iteration.")
+                # The signal may have come in the midst of another line's output, which cannot be entered twice.
+                with contextlib.suppress(RuntimeError):
+                    log.info(f"{name} received: stopping after this iteration.")
 
     numbers = [getattr(signal, name) for name in effects if hasattr(signal, name)]
     before = {number: signal.signal(number, request) for number in numbers}

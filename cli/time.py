@@ -42,7 +42,7 @@ def time(
         log.info("Performing Forward")
         log.info(f"Initial loss: {log.number(net.forward_loss())}")
         log.info("Performing Backward")
-        net.backward()
+        net.backward_from_to(len(net.layers) - 1, 0)
         _measure(net, iterations)
     finally:
         net.close()

@@ -25,7 +25,7 @@ _HOME = {
     "set_random_seed": "pycaffe_lite.rng",
 }
 
-__all__ = ["__version__", *sorted(_HOME)]
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:

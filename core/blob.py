@@ -25,8 +25,8 @@ def _allocate(shape: tuple[int, ...], order: tuple[int, ...] | None, dtype: np.d
 class Blob:
     """An N-dimensional array `data` and its derivative `diff`.
 
-    The shape is logical, N x C x H x W for images, as in Caffe. The memory is whatever the blob's producer finds fastest:
-    `order` names the axes from the outermost to the innermost, so (0, 2, 3, 1) is channels-last. Readers need
+    The shape is logical, N x C x H x W for images, as in Caffe. The memory is whatever the blob's producer finds
+    fastest: `order` names the axes from the outermost to the innermost, so (0, 2, 3, 1) is channels-last. Readers need
     not care; NumPy's own functions keep the order by themselves.
 
     Both arrays come into being, as zeros, when they are first asked for: a blob through which nothing is
@@ -140,8 +140,9 @@ class Blob:
     def move_to(self, data: Array, diff: Array) -> None:
         """Copies values and diff into flat memory, in this blob's memory order, and becomes a view of it."""
         order = self._order or range(self.num_axes)
+        back = [int(axis) for axis in np.argsort(order)]
         for name, memory in (("_data", data), ("_diff", diff)):
-            view = memory.reshape([self._shape[axis] for axis in order]).transpose([int(axis) for axis in np.argsort(order)])
+            view = memory.reshape([self._shape[axis] for axis in order]).transpose(back)
             old = getattr(self, name)
             if old is not None:
                 view[...] = old

@@ -23,11 +23,13 @@ def write_atomically(path: str, pieces: Iterable[bytes]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(os.path.dirname(path) or ".")
-    except OSError as problem:
+    except BaseException as problem:  # an interrupt, too, leaves nothing behind
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if not isinstance(problem, OSError):
+            raise
         raise FileError(f"Cannot write {path}: {problem.strerror or problem}.") from None
+    _sync_folder(os.path.dirname(path) or ".")
 
 
 def _sync_folder(folder: str) -> None:

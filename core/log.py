@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -66,4 +67,4 @@ def _log(level: str, message: str) -> None:
 
 def number(value: float) -> str:
     """A number as C++ streams print it: six significant digits; never `-nan`."""
-    return "nan" if value != value else f"{value:g}"
+    return "nan" if math.isnan(value) else f"{value:g}"

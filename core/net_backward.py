@@ -34,7 +34,11 @@ def choose_backward(net: Net, force: bool) -> BackwardPlan:
 
 
 def _from_parameters(net: Net) -> BackwardPlan:
-    """Forward: a layer needs backward if a bottom does or a parameter learns; then its tops do."""
+    """Forward: a layer needs backward if a bottom does or a parameter learns; then its tops do.
+
+    `propagate_down` speaks of the bottom's diff alone: as in Caffe, a layer that may not hand its diff on still
+    receives one.
+    """
     needs: dict[str, bool] = {}
     plan = BackwardPlan([], [])
     for layer, below, above in zip(net.layers, net.bottom_names, net.top_names, strict=True):
@@ -46,7 +50,7 @@ def _from_parameters(net: Net) -> BackwardPlan:
             param.param[j].lr_mult != 0 if j < len(param.param) else True for j in range(len(layer.blobs))
         ]
         layer.param_propagate_down = learns
-        plan.layers.append(any(bottoms) or any(learns))
+        plan.layers.append(any(needs[name] for name in below) or any(learns))
         plan.bottoms.append(bottoms)
         for name in above:
             needs[name] = plan.layers[-1] or needs.get(name, False)

@@ -7,10 +7,11 @@ is kept to one thread: its own threads would cut by their number, and would comp
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from itertools import count
+from itertools import count, pairwise
 from math import prod
 
 import numpy as np
@@ -60,11 +61,13 @@ class _Pool:
             threading.Thread(target=self._serve, args=(wake, done), daemon=True, name="pycaffe-lite").start()
 
     def _serve(self, wake: threading.Lock, done: threading.Lock) -> None:
+        np.seterr(all="ignore")  # infinities are computed as Caffe does; the solver looks at the results
         while True:
             wake.acquire()
-            if self.job is None:
+            job = self.job
+            if job is None:
                 return
-            self.job.work()
+            job.work()
             done.release()
 
     def run(self, job: _Job) -> None:
@@ -81,7 +84,8 @@ class _Pool:
     def close(self) -> None:
         self.job = None
         for wake in self.wake:
-            wake.release()
+            with contextlib.suppress(RuntimeError):  # a thread that an interrupt has kept from its job
+                wake.release()
 
 
 _pool: _Pool | None = None
@@ -128,24 +132,31 @@ if hasattr(os, "register_at_fork"):
 def parallel_for(pieces: int, body: Callable[[int], object]) -> None:
     """Calls body(0) … body(pieces - 1), in any order and from several threads.
 
-    Each call must write memory of its own. Called from within a body, or from a second thread at the same time, it
-    runs the calls one after the other.
+    Each call must write memory of its own. Called from within a body, or from a second thread at the same time,
+    it runs the calls one after the other.
     """
-    if pieces <= 1 or num_threads() == 1 or _pool is None or not _pool.busy.acquire(blocking=False):
+    global _pool
+    pool = _pool if num_threads() > 1 and pieces > 1 else None
+    if pool is None or not pool.busy.acquire(blocking=False):
         for piece in range(pieces):
             body(piece)
         return
     try:
-        _pool.run(_Job(pieces, body))
+        pool.run(_Job(pieces, body))
+    except KeyboardInterrupt:
+        # It may have come while waiting, so nobody knows which threads are done: others take their place.
+        pool.close()
+        _pool = _Pool(_threads)
+        raise
     finally:
-        _pool.busy.release()
+        pool.busy.release()
 
 
 def slices(length: int, pieces: int) -> list[slice]:
     """Cuts range(length) into at most `pieces` slices as even as they can be."""
     pieces = max(1, min(pieces, length))
     bounds = [length * i // pieces for i in range(pieces + 1)]
-    return [slice(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(bounds)]
 
 
 def batch_slices(items: int, item_bytes: int) -> list[slice]:

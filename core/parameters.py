@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +37,7 @@ class Parameters:
         self.diff: np.ndarray | None = None
         self._owners: dict[str, tuple[Layer, int, int]] = {}
         self._explicit: list[set[str]] = []
+        self._sharers: list[tuple[Blob, Blob]] = []
 
     def append(self, layer: Layer, index: int) -> None:
         """Takes in parameter `index` of a layer that has just been built."""
@@ -66,16 +66,22 @@ class Parameters:
                 f"{'count' if permissive else 'shape'} of the one of layer \"{owner.name}\", {shape_text(own.shape)}, "
                 f"got {shape_text(blob.shape)}."
             )
+        self._sharers.append((own, blob))
+        layer.shares[index] = own
         if blob.shape != own.shape and own.order is not None:
             # Only plain memory can be read under two shapes.
             values = own.data
-            own.reshape(*own.shape, order=None)
+            own.reshape(*own.shape)
             own.data[...] = values
-        blob.reshape(*blob.shape, order=own.order if blob.shape == own.shape else None)
-        blob.share_data(own)
-        blob.share_diff(own)
-        layer.shares[index] = own
+        self._share_memory()
         self._merge_multipliers(layer, spec, learnable)
+
+    def _share_memory(self) -> None:
+        """Lets every shared blob read and write its owner's arrays."""
+        for own, blob in self._sharers:
+            blob.reshape(*blob.shape, order=own.order if blob.shape == own.shape else None)
+            blob.share_data(own)
+            blob.share_diff(own)
 
     def _merge_multipliers(self, layer: Layer, spec: Any, learnable: int) -> None:
         """The first user that gives a multiplier decides it; another one must not differ."""
@@ -91,7 +97,7 @@ class Parameters:
             values[learnable] = given
             self._explicit[learnable].add(field)
 
-    def flatten(self, layers: Sequence[Layer]) -> None:
+    def flatten(self) -> None:
         """Moves all parameters, and their diffs, into one array each; the blobs become views of them."""
         if self.data is not None:
             return
@@ -103,10 +109,7 @@ class Parameters:
         self.data, self.diff = (aligned_bytes(end * dtype.itemsize).view(dtype) for _ in range(2))
         for blob, segment in zip(self.blobs, self.segments, strict=True):
             blob.move_to(self.data[segment], self.diff[segment])
-        for layer in layers:
-            for index, own in layer.shares.items():
-                layer.blobs[index].share_data(own)
-                layer.blobs[index].share_diff(own)
+        self._share_memory()
 
     def clear_diffs(self) -> None:
         """Sets all parameter diffs to 0."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from google.protobuf.message import DecodeError
-
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError, FileError
 from pycaffe_lite.files import write_atomically
 from pycaffe_lite.proto.caffe_pb2 import SolverState
 from pycaffe_lite.proto.encode import blob_bytes, with_blobs
 from pycaffe_lite.proto.read import find_file
-from pycaffe_lite.weights import copy_weights, write_weights
+from pycaffe_lite.proto.weights import StateFile, read_state
+from pycaffe_lite.weights import copy_weights, same_shape, write_weights
 
 if TYPE_CHECKING:
     from pycaffe_lite.solvers.sgd import SGDSolver
@@ -59,35 +58,17 @@ def read(solver: SGDSolver, path: str) -> None:
         FileError: a file is missing, truncated or of another kind.
         CaffeError: the state is of another net or solver.
     """
-    state = _read_state(path)
+    state = read_state(path)
     _check_history(solver, state, path)
-    if state.HasField("learned_net"):
+    if state.learned_net:
         copy_weights(solver.net, find_file(state.learned_net, path, "learned_net"))
     solver.iter, solver.current_step = state.iter, state.current_step
     log.info("SGDSolver: restoring history")
     for blob, saved in zip(solver.history, state.history, strict=True):
-        blob.data[...] = _values(saved).reshape(blob.shape)
+        blob.data[...] = saved.reshape(blob.shape)
 
 
-def _read_state(path: str) -> SolverState:
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as problem:
-        raise FileError(
-            f"Cannot read the snapshot {os.path.abspath(path)}: {problem.strerror} (the working folder is {os.getcwd()})."
-        ) from None
-    state = SolverState()
-    try:
-        state.ParseFromString(data)
-    except DecodeError:
-        raise FileError(f"{path} is no .solverstate, or a damaged one; give the .solverstate of a snapshot.") from None
-    if not state.HasField("iter"):
-        raise FileError(f"{path} is {'empty' if not data else 'no .solverstate'}; give the .solverstate of a snapshot.")
-    return state
-
-
-def _check_history(solver: SGDSolver, state: SolverState, path: str) -> None:
+def _check_history(solver: SGDSolver, state: StateFile, path: str) -> None:
     if state.iter < 0:
         raise FileError(f"{path}: expected an iteration of 0 or more, got {state.iter}.")
     if len(state.history) != len(solver.history):
@@ -96,14 +77,8 @@ def _check_history(solver: SGDSolver, state: SolverState, path: str) -> None:
             f"got {len(state.history)}; the snapshot is of another net or solver type."
         )
     for index, (blob, saved) in enumerate(zip(solver.history, state.history, strict=True)):
-        if _values(saved).size != blob.count:
+        if not same_shape(blob, saved.shape):
             raise CaffeError(
                 f"{path}: expected history blob {index} to have shape {list(blob.shape)}, got "
-                f"{len(_values(saved))} values; the snapshot is of another net."
+                f"{list(saved.shape)}; the snapshot is of another net."
             )
-
-
-def _values(saved):  # type: ignore[no-untyped-def]
-    import numpy as np
-
-    return np.array(saved.double_data if saved.double_data else saved.data, np.float32)

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 def copy_weights(net: Net, path: str) -> None:
     """Copies the parameters of a weights file into the layers of the same names.
 
-    Layers that the net does not have are passed over with a line in the log; layers that the file does not have
-    keep their values. A blob of another shape is taken if it is the same one written with four axes, as old files do.
+    Layers that the net does not have are passed over with a line in the log; layers that the file does not
+    have keep their values. A blob of another shape is taken if it is the same one written with four axes, as
+    old files do.
 
     Raises:
         FileError: the file is missing or no weights file.
@@ -31,7 +32,7 @@ def copy_weights(net: Net, path: str) -> None:
     """
     from pycaffe_lite.proto.weights import read_weights
 
-    layers = net.layer_dict
+    layers = _first_by_name(net)
     for source in read_weights(path):
         if source.name not in layers:
             log.info(f"Ignoring source layer {source.name}")
@@ -39,14 +40,42 @@ def copy_weights(net: Net, path: str) -> None:
         copy_layer(layers[source.name], source.blobs, path)
 
 
+def share_layers(net: Net, other: Net) -> None:
+    """Lets the layers of a net use the parameters of another net's layers of the same names.
+
+    Raises:
+        CaffeError: two layers of a name have another number of parameters, or ones of another shape.
+    """
+    layers = _first_by_name(net)
+    for source in other.layers:
+        if source.name not in layers:
+            log.info(f"Ignoring source layer {source.name}")
+            continue
+        layer = layers[source.name]
+        shapes, theirs = ([shape_text(blob.shape) for blob in which.blobs] for which in (layer, source))
+        if shapes != theirs:
+            raise layer.error(
+                f"expected the other net's layer of this name to have parameters of shape "
+                f"{' and '.join(shapes) or 'none'}, got {' and '.join(theirs) or 'none'}."
+            )
+        for blob, own in zip(layer.blobs, source.blobs, strict=True):
+            blob.share_data(own)
+
+
+def _first_by_name(net: Net) -> dict[str, Layer]:
+    """The layers by name; of several with one name the first, as in Caffe."""
+    return {layer.name: layer for layer in reversed(net.layers)}
+
+
 def copy_layer(layer: Layer, blobs: list[np.ndarray], path: str) -> None:
     """Copies the arrays of one layer of a weights file into a layer."""
     if len(blobs) != len(layer.blobs):
         raise layer.error(
-            f"expected {len(layer.blobs)} parameter(s) in {path}, got {len(blobs)}; rename the layer to train it from scratch."
+            f"expected {len(layer.blobs)} parameter(s) in {path}, got {len(blobs)}; "
+            "rename the layer to train it from scratch."
         )
     for index, (blob, values) in enumerate(zip(layer.blobs, blobs, strict=True)):
-        if not _same_shape(blob, values.shape):
+        if not same_shape(blob, values.shape):
             raise layer.error(
                 f"expected parameter {index} in {path} to have shape {shape_text(blob.shape)}, got "
                 f"{shape_text(values.shape)}; rename the layer to train it from scratch."
@@ -54,7 +83,7 @@ def copy_layer(layer: Layer, blobs: list[np.ndarray], path: str) -> None:
         blob.data[...] = values.reshape(blob.shape)
 
 
-def _same_shape(blob: Blob, shape: tuple[int, ...]) -> bool:
+def same_shape(blob: Blob, shape: tuple[int, ...]) -> bool:
     """Equal, or equal when ours is written with four axes by putting ones before it."""
     return shape == blob.shape or (
         len(shape) == 4 and blob.num_axes < 4 and shape == (1,) * (4 - blob.num_axes) + blob.shape

@@ -164,7 +164,7 @@ class Layer:
     def canonical_axis(self, axis: int, blob: Blob) -> int:
         """The axis counted from 0; a negative one counts from the end, -1 the last."""
         if not -blob.num_axes <= axis < blob.num_axes:
-            raise self.error(f"expected an axis of its {blob.num_axes}-axis bottom of shape {list(blob.shape)}, got {axis}.")
+            raise self.error(f"expected an axis of its bottom of shape {list(blob.shape)}, got {axis}.")
         return axis % blob.num_axes
 
     def error(self, text: str) -> CaffeError:

@@ -29,7 +29,7 @@ def elementwise(body: Callable[..., object], *arrays: Array, whole: int | None =
         whole: an axis that must not be cut.
     """
     first = arrays[0]
-    axis = _outermost(first, whole) if first.size >= WORTH_SHARING else None
+    axis = outermost(first, whole) if first.size >= WORTH_SHARING else None
     if axis is None:
         body(*arrays)
         return
@@ -39,7 +39,7 @@ def elementwise(body: Callable[..., object], *arrays: Array, whole: int | None =
     parallel_for(len(pieces), lambda i: body(*pieces[i]))
 
 
-def _outermost(array: Array, but: int | None) -> int | None:
+def outermost(array: Array, but: int | None) -> int | None:
     """The axis with the longest stride among those longer than 1, other than `but`."""
     axes = [axis for axis, length in enumerate(array.shape) if length > 1 and axis != but]
     return max(axes, key=lambda axis: abs(array.strides[axis]), default=None)

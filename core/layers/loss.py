@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ from pycaffe_lite.proto import caffe_pb2
 FULL, VALID, BATCH_SIZE, NONE = (
     caffe_pb2.LossParameter.NormalizationMode.Value(mode) for mode in ("FULL", "VALID", "BATCH_SIZE", "NONE")
 )
+
+
+LEAST_LOGARITHM = 1e-20
+"""A probability below it counts as this one where Caffe takes a logarithm of it, but for SoftmaxWithLoss."""
 
 
 class LossLayer(Layer):
@@ -137,6 +142,11 @@ class Labels:
             f"expected labels from 0 to {self.classes - 1}, got {given[first]:g} at position {position} of "
             f"the labels; mend the data, let the scores have more classes, or name it as ignore_label."
         )
+
+
+def rows_of(scores: Blob) -> Blob:
+    """The shape N x K of scores N x …, of which all axes behind the first are classes."""
+    return Blob((scores.shape[0], prod(scores.shape[1:])))
 
 
 def split_at(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:

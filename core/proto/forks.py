@@ -7,8 +7,7 @@ from __future__ import annotations
 
 _SSD = {
     "SolverParameter": "eval_type ap_version show_per_class_result plateau_winsize",
-    "TransformationParameter": "resize_param noise_param distort_param expand_param emit_constraint "
-    "crop_h crop_w",
+    "TransformationParameter": "resize_param noise_param distort_param expand_param emit_constraint crop_h crop_w",
     "LayerParameter": "annotated_data_param detection_evaluate_param detection_output_param "
     "multibox_loss_param norm_param permute_param prior_box_param video_data_param",
 }
@@ -53,8 +52,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         "DropoutParameter": "scale_train",
     },
     "R-FCN": {
-        "LayerParameter": "psroi_pooling_param box_annotator_ohem_param roi_pooling_param "
-        "smooth_l1_loss_param",
+        "LayerParameter": "psroi_pooling_param box_annotator_ohem_param roi_pooling_param smooth_l1_loss_param",
     },
     "SegNet": {
         "LayerParameter": "bn_param upsample_param dense_image_data_param",
@@ -81,8 +79,7 @@ _FIELDS: dict[str, dict[str, str]] = {
     "Ristretto": {"LayerParameter": "quantization_param"},
     "CaffeOnSpark": {
         "LayerParameter": "source_class cos_data_param",
-        "MemoryDataParameter": "source dataframe_column_select dataframe_format image_encoded "
-        "share_in_parallel",
+        "MemoryDataParameter": "source dataframe_column_select dataframe_format image_encoded share_in_parallel",
     },
     "FlowNet": {
         "LayerParameter": "custom_data_param correlation_param resample_param augmentation_param "
@@ -99,8 +96,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         "feature_decay_loss_param confidence_penalty_loss_param focal_loss_param "
         "label_specific_margin_param channel_scale_param label_specific_affine_param "
         "label_specific_hard_margin_param label_specific_add_param",
-        "TransformationParameter": "crop_h crop_w center_crop erase_ratio scale_min scale_max aspect_min "
-        "aspect_max",
+        "TransformationParameter": "crop_h crop_w center_crop erase_ratio scale_min scale_max aspect_min aspect_max",
         "AccuracyParameter": "min_is_better",
         "BatchNormParameter": "disable_mean disable_variance scale_filler bias_filler engine",
         "ConvolutionParameter": "cudnn_convolution_algo_seeker shape_offset",
@@ -109,8 +105,7 @@ _FIELDS: dict[str, dict[str, str]] = {
 
 # For each fork, the layer types it added.
 _TYPES = {
-    "SSD": "AnnotatedData DetectionEvaluate DetectionOutput MultiBoxLoss Normalize Permute PriorBox "
-    "SmoothL1Loss",
+    "SSD": "AnnotatedData DetectionEvaluate DetectionOutput MultiBoxLoss Normalize Permute PriorBox SmoothL1Loss",
     "Faster R-CNN": "ROIPooling SmoothL1Loss",
     "R-FCN": "PSROIPooling BoxAnnotatorOHEM",
     "SegNet": "BN Upsample DenseImageData",

@@ -8,6 +8,11 @@ from pycaffe_lite.proto.forks import fork_of
 from pycaffe_lite.proto.schema import Field, fields_of
 
 _LONGEST = 64
+# The two kinds of file that are taken for one another.
+_OTHER = {
+    "NetParameter": ("SolverParameter", "a solver, not a net"),
+    "SolverParameter": ("NetParameter", "a net, not a solver"),
+}
 
 
 def nearest(name: str, known: list[str]) -> str | None:
@@ -30,6 +35,9 @@ def field_hint(name: str, owner: Any) -> str:
     fork = fork_of(owner.name, name)
     if fork:
         return f"; it is an addition of {fork}, which is not in Caffe."
+    other = _OTHER.get(owner.name)
+    if other and name in fields_of(owner.file.message_types_by_name[other[0]]):
+        return f"; {other[0]} has: is this {other[1]}?"
     inside = [f.name for f in fields.values() if f.kind == "message" and name in fields_of(f.message)]
     if inside and len(inside) <= 8:
         return f"; it belongs inside {' or '.join(inside)}."

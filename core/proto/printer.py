@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from math import isnan
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from pycaffe_lite.proto.schema import Field, fields_of
+from pycaffe_lite.proto.values import float32
 
 _ESCAPES = {7: "\\007", 9: "\\t", 10: "\\n", 13: "\\r", 34: '\\"', 39: "\\'", 92: "\\\\"}
 
@@ -51,12 +51,7 @@ def _scalar(value: Any, field: Field) -> str:
 def float_text(value: float) -> str:
     """A float32 with 6 significant digits if they read back to the same value, else with 9."""
     text = f"{value:.6g}"
-    return text if isnan(value) or _float32(float(text)) == value else f"{value:.9g}"
-
-
-def _float32(value: float) -> float:
-    single: float = struct.unpack("f", struct.pack("f", value))[0]
-    return single
+    return text if isnan(value) or float32(float(text)) == value else f"{value:.9g}"
 
 
 def _double_text(value: float) -> str:

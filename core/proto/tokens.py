@@ -56,9 +56,7 @@ class Tokens:
         while match := more.match(text, end):
             end = match.end()
         if not text.startswith(quote, end):
-            raise self.source.error(
-                self.start, f"a string that does not end on its line; expected a closing {quote}."
-            )
+            raise self.source.error(self.start, f"a string that does not end on its line; expected a closing {quote}.")
         self._end = end + 1
         self.value = text[self.start : self._end]
 

@@ -12,7 +12,7 @@ from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, SolverParameter
 from pycaffe_lite.proto.text import Lines
 from pycaffe_lite.proto.upgrade_v0 import is_v0, upgrade_v0
-from pycaffe_lite.proto.upgrade_v1 import move_transforms, upgrade_v1
+from pycaffe_lite.proto.upgrade_v1 import TRANSFORMED, TRANSFORMS, move_transforms, upgrade_v1
 
 _SOLVER_TYPES = {
     SolverParameter.SGD: "SGD",
@@ -22,7 +22,6 @@ _SOLVER_TYPES = {
     SolverParameter.ADADELTA: "AdaDelta",
     SolverParameter.ADAM: "Adam",
 }
-_TRANSFORMS = ("scale", "mean_file", "crop_size", "mirror")
 
 
 def upgrade_net(net: NetParameter, path: str = "net", lines: Lines | None = None) -> list[int]:
@@ -103,9 +102,7 @@ def _upgrade_inputs(net: NetParameter, path: str, lines: Lines) -> list[int]:
 
 def _check_count(got: int, expected: int, field: str, path: str, lines: Lines) -> None:
     if got != expected:
-        raise CaffeError(
-            f"{at(path, lines.get(field))}expected {expected} {field} for the net's inputs, got {got}."
-        )
+        raise CaffeError(f"{at(path, lines.get(field))}expected {expected} {field} for the net's inputs, got {got}.")
 
 
 def _upgrade_batch_norm(net: NetParameter) -> bool:
@@ -123,9 +120,9 @@ def _upgrade_batch_norm(net: NetParameter) -> bool:
 
 def _warn_of_ignored_transforms(net: NetParameter, path: str, layer_lines: list[int]) -> None:
     for layer, line in zip(net.layer, layer_lines, strict=True):
-        for name in ("data_param", "image_data_param"):
+        for name in TRANSFORMED.values():
             param = getattr(layer, name)
-            given = [field for field in _TRANSFORMS if layer.HasField(name) and param.HasField(field)]
+            given = [field for field in TRANSFORMS if layer.HasField(name) and param.HasField(field)]
             if given:
                 log.warning(
                     f'{at(path, [line])}layer "{layer.name}": {", ".join(given)} in {name} has no effect, '
@@ -151,9 +148,10 @@ def upgrade_solver(solver: SolverParameter, path: str = "solver", lines: Lines |
         log.info(f'Upgraded {path} from an older form: solver_type, now type: "{solver.type}".')
     for name in ("net_param", "train_net_param"):
         if solver.HasField(name):
-            upgrade_net(getattr(solver, name), f"{path}: {name}", _inside(lines, name))
+            upgrade_net(getattr(solver, name), path, _inside(lines, name))
     for net in solver.test_net_param:
-        upgrade_net(net, f"{path}: test_net_param")
+        alone = len(solver.test_net_param) == 1
+        upgrade_net(net, path, _inside(lines, "test_net_param") if alone else None)
 
 
 def _inside(lines: Lines, name: str) -> Lines:

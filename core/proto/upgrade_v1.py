@@ -48,8 +48,8 @@ TYPES = {
     "THRESHOLD": "Threshold",
     "WINDOW_DATA": "WindowData",
 }
-_TRANSFORMS = ("scale", "mean_file", "crop_size", "mirror")
-_TRANSFORMED = {
+TRANSFORMS = ("scale", "mean_file", "crop_size", "mirror")
+TRANSFORMED = {
     V1LayerParameter.DATA: "data_param",
     V1LayerParameter.IMAGE_DATA: "image_data_param",
     V1LayerParameter.WINDOW_DATA: "window_data_param",
@@ -73,11 +73,11 @@ def move_transforms(net: NetParameter) -> bool:
     """Moves scale, mean_file, crop_size and mirror from data layers' own parameters to transform_param."""
     moved = False
     for layer in net.layers:
-        name = _TRANSFORMED.get(layer.type)
+        name = TRANSFORMED.get(layer.type)
         if name is None or not layer.HasField(name):
             continue
         param = getattr(layer, name)
-        for field in _TRANSFORMS:
+        for field in TRANSFORMS:
             if param.HasField(field):
                 setattr(layer.transform_param, field, getattr(param, field))
                 param.ClearField(field)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable
-from math import inf, nan
+from math import copysign, inf, nan
 from typing import Any
 
 from pycaffe_lite.proto.hints import enum_hint
@@ -60,7 +61,16 @@ def read_number(tokens: Tokens, field: Field) -> float:
     else:
         raise _refuse(tokens, field, "a number")
     tokens.advance()
-    return sign * value
+    return float32(sign * value) if field.single else sign * value
+
+
+def float32(value: float) -> float:
+    """The nearest float32, an infinity beyond the largest. Not every protobuf rounds so by itself."""
+    try:
+        single: float = struct.unpack("f", struct.pack("f", value))[0]
+        return single
+    except OverflowError:
+        return copysign(inf, value)
 
 
 def read_bool(tokens: Tokens, field: Field) -> bool:
@@ -109,9 +119,7 @@ def read_string(tokens: Tokens, field: Field) -> str:
     try:
         return read_bytes(tokens, field).decode()
     except UnicodeDecodeError:
-        raise tokens.source.error(
-            start, f'the string of "{field.name}" is not UTF-8; save it as UTF-8.'
-        ) from None
+        raise tokens.source.error(start, f'the string of "{field.name}" is not UTF-8; save it as UTF-8.') from None
 
 
 _ESCAPE = re.compile(

@@ -22,6 +22,7 @@ from pycaffe_lite.proto.wire import BYTES, VARINT, Malformed, Part, parts, signe
 T = TypeVar("T")
 
 LARGEST = 2**31 - 1  # protobuf's own limit
+_PIECE = 2**16
 _MOST = 100_000  # layers in a file, or blobs in a layer: far more than nets have
 
 
@@ -107,13 +108,19 @@ def _bytes(path: str, what: str) -> bytes:
             status = os.fstat(file.fileno())
             if stat.S_ISCHR(status.st_mode):
                 raise FileError(f"{path} is a device, expected a file of {what}.")
-            if status.st_size > LARGEST:
-                raise FileError(f"{path} is larger than 2 GiB, which no file of {what} is.")
-            data = file.read(LARGEST)
+            pieces, length = [file.read(min(status.st_size, LARGEST))], status.st_size
+            while length <= LARGEST and (piece := file.read(_PIECE)):  # what a pipe brings
+                pieces.append(piece)
+                length += len(piece)
+            data = b"".join(pieces)
+    except MemoryError:
+        raise FileError(f"{path} does not fit into memory.") from None
     except FileNotFoundError:
         raise FileError(not_found(path, "file", [os.path.abspath(path)])) from None
     except (OSError, ValueError) as problem:
         raise FileError(f"Cannot read {path}: {unreadable(problem)}.") from None
+    if length > LARGEST:
+        raise FileError(f"{path} is larger than 2 GiB, which no file of {what} is.")
     if not data:
         raise FileError(f"{path} is empty; expected {what}.")
     return data

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import importlib
-from difflib import get_close_matches
 from typing import Any
 
+from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.proto.hints import nearest
 from pycaffe_lite.proto.read import SolverText, read_solver_text
+from pycaffe_lite.proto.source import short
 from pycaffe_lite.solvers.base import Solver
 from pycaffe_lite.solvers.sgd import SGDSolver
 
-MODULES = {"SGD": ("sgd", "SGDSolver")}
+MODULES = {
+    "SGD": ("sgd", "SGDSolver"),
+    "Nesterov": ("nesterov", "NesterovSolver"),
+    "AdaGrad": ("adagrad", "AdaGradSolver"),
+    "RMSProp": ("rmsprop", "RMSPropSolver"),
+    "AdaDelta": ("adadelta", "AdaDeltaSolver"),
+    "Adam": ("adam", "AdamSolver"),
+}
 """Which module of this package holds a type, and the name of its class."""
 
 
@@ -29,13 +38,11 @@ def get_solver(source: Any) -> Solver:
 
 def solver_class(text: SolverText) -> type[Solver]:
     """The class for the type of a solver."""
-    from pycaffe_lite.errors import CaffeError
-
     name = text.param.type
     if name not in MODULES:
-        near = get_close_matches(name, MODULES, n=1)
-        hint = f'; did you mean "{near[0]}"?' if near else f"; the known types are {', '.join(MODULES)}."
-        raise CaffeError(f'{text.location("type")}unknown solver type "{name}"{hint}')
+        close = nearest(name, list(MODULES))
+        hint = f'; did you mean "{close}"?' if close else f"; the known types are {', '.join(MODULES)}."
+        raise CaffeError(f'{text.location("type")}unknown solver type "{short(name)}"{hint}')
     module, cls = MODULES[name]
     solver: type[Solver] = getattr(importlib.import_module(f"{__name__}.{module}"), cls)
     return solver

@@ -57,10 +57,15 @@ class Solver:
         if self.param.random_seed >= 0:
             rng.set_random_seed(self.param.random_seed)
         self.net: Net = nets.train_net(text)
-        self.test_nets: list[Net] = nets.test_nets(text)
-        for net in self.test_nets:
-            net.debug_info = self.param.debug_info
-        self.setup()
+        self.test_nets: list[Net] = []
+        try:
+            nets.add_test_nets(text, self.test_nets)
+            for net in self.test_nets:
+                net.debug_info = self.param.debug_info
+            self.setup()
+        except BaseException:
+            self.close()
+            raise
         log.info("Solver scaffolding done.")
 
     def check(self) -> None:
@@ -168,12 +173,10 @@ class Solver:
     def _show(self) -> None:
         """The lines of a displayed iteration: speed and smoothed loss, then the train net's outputs."""
         now, (then, last) = time.perf_counter(), self._mark
-        seconds, done = now - then, max(1, self.iter - last)
+        seconds, done = max(now - then, 1e-9), max(1, self.iter - last)
         self._mark = (now, self.iter)
-        log.info(
-            f"Iteration {self.iter} ({log.number(done / max(seconds, 1e-9))} iter/s, {seconds:.3g}s/{done} iters), "
-            f"loss = {log.number(self.smoothed_loss)}"
-        )
+        speed = f"{log.number(done / seconds)} iter/s, {log.number(round(seconds, 3))}s/{done} iters"
+        log.info(f"Iteration {self.iter} ({speed}), loss = {log.number(self.smoothed_loss)}")
         for i, output in enumerate(net_outputs(self.net)):
             log.info(f"    Train net output #{i}: {output_text(output)}")
 
@@ -199,12 +202,9 @@ class Solver:
                 log.info("Test interrupted.")
                 return None
             total_loss += net.forward_loss()
-            values = np.array([output.value for output in net_outputs(net)])
+            values = output_values(net)
             sums = values if batch == 0 else sums + values
-        means = [
-            output._replace(value=float(mean) / batches)
-            for output, mean in zip(net_outputs(net) if batches else [], sums, strict=True)
-        ]
+        means = label_outputs(net, sums / batches) if batches else []
         loss = total_loss / max(1, batches) if self.param.test_compute_loss else None
         if loss is not None:
             log.info(f"Test loss: {log.number(loss)}")
@@ -238,11 +238,20 @@ class Solver:
 
 def net_outputs(net: Net) -> list[Output]:
     """The numbers a net has put out in its last forward pass, blob by blob in alphabetical order."""
-    return [
-        Output(name, float(value), net.loss_weight(name))
-        for name in net.outputs
-        for value in net.blobs[name].data.ravel()
-    ]
+    return label_outputs(net, output_values(net))
+
+
+def output_values(net: Net) -> np.ndarray:
+    """The values of `net_outputs`, as float64."""
+    parts = [net.blobs[name].data.reshape(-1) for name in net.outputs]
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def label_outputs(net: Net, values: np.ndarray) -> list[Output]:
+    """Puts the names and loss weights of a net's outputs to as many values."""
+    names = [(name, net.loss_weight(name), net.blobs[name].count) for name in net.outputs]
+    labels = [(name, weight) for name, weight, count in names for _ in range(count)]
+    return [Output(name, value, weight) for (name, weight), value in zip(labels, values.tolist(), strict=True)]
 
 
 def output_text(output: Output) -> str:
@@ -254,4 +263,4 @@ def output_text(output: Output) -> str:
     return f"{text} (* {log.number(output.loss_weight)} = {weighted} loss)"
 
 
-__all__ = ["SNAPSHOT", "STOP", "Solver", "net_outputs", "output_text"]
+__all__ = ["SNAPSHOT", "STOP", "Solver", "label_outputs", "net_outputs", "output_text", "output_values"]

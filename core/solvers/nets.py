@@ -35,22 +35,27 @@ def train_net(text: SolverText) -> Net:
         log.info(f"Creating training net specified in {source.field}.")
     net_text = _read(source, text)
     net = _make(net_text, TRAIN, param.train_state)
-    _load_weights(net, param)
+    try:
+        _load_weights(net, text)
+    except BaseException:
+        net.close()
+        raise
     return net
 
 
-def test_nets(text: SolverText) -> list[Net]:
-    """Makes the test nets: those of test_net_param, those of test_net, then of `net` as many as test_iter has left."""
+def add_test_nets(text: SolverText, nets: list[Net]) -> None:
+    """Makes the test nets: those of test_net_param, of test_net, then of `net` as many as test_iter has left.
+
+    Args:
+        text: the solver.
+        nets: receives them one by one, so that those made so far can be closed if the next one fails.
+    """
     param = text.param
-    sources = _test_sources(text)
-    nets = []
-    for i, source in enumerate(sources):
+    for i, source in enumerate(_test_sources(text)):
         what = f"net file: {source.value}" if isinstance(source.value, str) else source.field
         log.info(f"Creating test net (#{i}) specified by {what}")
-        net = _make(_read(source, text), TEST, param.test_state[i] if param.test_state else None)
-        _load_weights(net, param)
-        nets.append(net)
-    return nets
+        nets.append(_make(_read(source, text), TEST, param.test_state[i] if param.test_state else None))
+        _load_weights(nets[i], text)
 
 
 def _test_sources(text: SolverText) -> list[_Source]:
@@ -95,8 +100,8 @@ def _make(text: NetText, phase: int, state: Any) -> Net:
     return Net(text._replace(param=param))
 
 
-def _load_weights(net: Net, param: Any) -> None:
-    for names in param.weights:
+def _load_weights(net: Net, text: SolverText) -> None:
+    for names in text.param.weights:
         for name in names.split(","):
             log.info(f"Finetuning from {name.strip()}")
-            net.copy_from(name.strip())
+            net.copy_from(find_file(name.strip(), text.path, "weights file"))

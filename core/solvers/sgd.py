@@ -74,7 +74,7 @@ class SGDSolver(Solver):
 
     def check(self) -> None:
         super().check()
-        lr_policy.check(self.param)
+        lr_policy.check(self.param, self.text.location)
         if self.param.regularization_type not in ("L1", "L2"):
             raise self.error(
                 "regularization_type",

@@ -1,0 +1,191 @@
+"""How fast well-known nets run forward and backward, and in how much memory, on this machine, in one run.
+
+    python benchmarks/nets.py [--threads 2] [--rounds 3] [--repeat 5] [NAME …]
+
+For each net of models.py: this project, the floor (the net's own matrix products: forward, weight gradient, bottom
+gradient, as NumPy hands them to BLAS, each by the faster of BLAS's threads and ours), PyTorch if it is installed,
+and `caffe time` if a `caffe` binary is on the PATH. Every measurement has a process of its own; they take turns.
+
+Memory is the peak of the process that trains, beside the size of all blobs and parameters with their diffs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from models import MODELS
+
+HERE = Path(__file__).resolve().parent
+
+
+def run_ours(path: str, threads: int, repeat: int) -> None:
+    """Prints the median pass, the peak memory, and what blobs and parameters take."""
+    from pycaffe_lite import TRAIN, Net
+    from pycaffe_lite.parallel import set_num_threads
+
+    set_num_threads(threads)
+    net = Net(path, TRAIN)
+    net.flatten()
+    times = []
+    for i in range(repeat + 2):
+        begin = time.perf_counter()
+        net.clear_param_diffs()
+        net.forward_backward()
+        if i > 1:
+            times.append(time.perf_counter() - begin)
+    blobs = {id(blob): blob for tops in net.tops for blob in tops}
+    size = sum(blob.count * 4 * (1 + blob.has_diff) for blob in blobs.values())
+    size += sum(2 * 4 * blob.count for blob in net.parameters.blobs)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    print(json.dumps({"ms": statistics.median(times) * 1e3, "peak": peak, "blobs": size}))
+
+
+def run_floor(path: str, threads: int, repeat: int) -> None:
+    """Prints the sum of the net's products, each at its fastest."""
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    from pycaffe_lite import TRAIN, Net
+    from pycaffe_lite.parallel import parallel_for, set_num_threads, slices
+
+    set_num_threads(threads)
+    shapes = product_shapes(Net(path, TRAIN))
+    total = 0.0
+    for (m, k, n), count in shapes.items():
+        a, b, out = np.ones((m, k), np.float32), np.ones((k, n), np.float32), np.empty((m, n), np.float32)
+        cuts = slices(m, threads) if m >= n else slices(n, threads)
+
+        def cut(i: int, a=a, b=b, out=out, cuts=cuts, by_rows=m >= n) -> None:
+            if by_rows:
+                np.matmul(a[cuts[i]], b, out=out[cuts[i]])
+            else:
+                np.matmul(a, b[:, cuts[i]], out=out[:, cuts[i]])
+
+        best = []
+        for _ in range(repeat):
+            with threadpool_limits(threads, user_api="blas"):
+                begin = time.perf_counter()
+                np.matmul(a, b, out=out)
+                whole = time.perf_counter() - begin
+            with threadpool_limits(1, user_api="blas"):
+                begin = time.perf_counter()
+                parallel_for(len(cuts), cut)
+                best.append(min(whole, time.perf_counter() - begin))
+        total += statistics.median(best) * count
+    print(json.dumps({"ms": total * 1e3}))
+
+
+def product_shapes(net) -> dict[tuple[int, int, int], int]:  # type: ignore[no-untyped-def]
+    """The products of convolutions and fully connected layers, (rows, inner, columns) -> how often."""
+    found: dict[tuple[int, int, int], int] = {}
+
+    def add(shape: tuple[int, int, int], times: int) -> None:
+        found[shape] = found.get(shape, 0) + times
+
+    for i, layer in enumerate(net.layers):
+        kind, top = layer.layer_param.type, net.tops[i]
+        if kind == "Convolution":
+            group = layer.layer_param.convolution_param.group
+            weight = layer.blobs[0]
+            if group == weight.shape[0]:
+                continue  # depthwise: no products
+            m, n, k = (
+                top[0].count // top[0].shape[1],
+                weight.shape[0] // group,
+                weight.count // weight.shape[0],
+            )
+        elif kind == "InnerProduct":
+            group, (n, k) = 1, layer.blobs[0].shape
+            m = top[0].count // n
+        else:
+            continue
+        add((m, k, n), group)
+        add((k, m, n), group)
+        if net.backward_plan.bottoms[i][0]:
+            add((m, n, k), group)
+    return found
+
+
+def child(mode: str, path: str, threads: int, repeat: int) -> dict[str, float] | None:
+    """A measurement in a process of its own; None if what it needs is not there."""
+    if mode == "PyTorch":
+        command = [sys.executable, str(HERE / "torch_net.py"), path, str(threads), str(repeat)]
+    elif mode == "Caffe":
+        return caffe(path, threads, repeat)
+    else:
+        command = [sys.executable, __file__, "--child", mode, path, str(threads), str(repeat)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        if mode != "PyTorch":
+            print(run.stderr, file=sys.stderr)
+        return None
+    value = json.loads(run.stdout)
+    return value if isinstance(value, dict) else {"ms": value}
+
+
+def caffe(path: str, threads: int, repeat: int) -> dict[str, float] | None:
+    if shutil.which("caffe") is None:
+        return None
+    env = {**os.environ, "OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+    command = ["caffe", "time", f"--model={path}", f"--iterations={repeat}"]
+    log = subprocess.run(command, capture_output=True, text=True, env=env, check=False).stderr
+    found = re.search(r"Average Forward-Backward: ([\d.]+) ms", log)
+    return {"ms": float(found[1])} if found else None
+
+
+def measure(name: str, threads: int, rounds: int, repeat: int, folder: str) -> None:
+    path = str(Path(folder) / "net.prototxt")
+    Path(path).write_text(MODELS[name]())
+    modes = ["floor", "pycaffe-lite", "PyTorch", "Caffe"]
+    results: dict[str, list[dict[str, float]]] = {mode: [] for mode in modes}
+    for _ in range(rounds):
+        for mode in modes:
+            value = child(mode, path, threads, repeat)
+            if value is not None:
+                results[mode].append(value)
+    base = [result["ms"] for result in results["floor"]]
+    for mode, values in results.items():
+        if not values:
+            continue
+        times = [value["ms"] for value in values]
+        ratio = statistics.median(t / b for t, b in zip(times, base, strict=True))
+        memory = ""
+        if "peak" in values[0]:
+            peak, size = values[0]["peak"] / 2**20, values[0]["blobs"] / 2**20
+            memory = f"{peak:.0f} MiB; blobs and parameters {size:.0f} MiB"
+        spread = f"{statistics.median(times):.0f} ({min(times):.0f}–{max(times):.0f})"
+        print(f"| {name} | {mode} | {spread} | {ratio:.2f} | {memory} |", flush=True)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--child"]:
+        mode, path, threads, repeat = sys.argv[2:]
+        {"floor": run_floor, "pycaffe-lite": run_ours}[mode](path, int(threads), int(repeat))
+        return
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--repeat", type=int, default=5)
+    options.add_argument("names", nargs="*", help="parts of the names of the nets to measure; default: all")
+    args = options.parse_args()
+    print(f"| net, {args.threads} threads | | ms, median (least–most) | times the floor | peak memory |")
+    print("| --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in MODELS:
+            if not args.names or any(part.lower() in name.lower() for part in args.names):
+                measure(name, args.threads, args.rounds, args.repeat, folder)
+
+
+if __name__ == "__main__":
+    main()

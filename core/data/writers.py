@@ -1,0 +1,216 @@
+"""Writing databases of records, an LMDB or a LevelDB, so that there is a whole one or none.
+
+A database grows under a temporary name beside its own and is renamed once it is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pycaffe_lite import log
+from pycaffe_lite.errors import FileError, MissingExtra
+
+BACKENDS = ("lmdb", "leveldb")
+
+_AT_ONCE = 1000  # records in a transaction, as Caffe's tools have it
+_MOST_PENDING = 1 << 26  # bytes that may wait for a transaction
+_FIRST_MAP = 1 << 24  # bytes; LMDB's map is doubled whenever it is full
+
+
+class Writer:
+    """A database that is being written.
+
+    Args:
+        path: what errors call it.
+        folder: an empty folder for its files.
+    """
+
+    longest_key = 1 << 16
+
+    def __init__(self, path: str, folder: str) -> None:
+        self.path = path
+        self._pending: list[tuple[bytes, bytes]] = []
+        self._pending_bytes = 0
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Adds a record.
+
+        Raises:
+            FileError: the key is too long, or the database cannot be written.
+        """
+        if len(key) > self.longest_key:
+            raise FileError(
+                f"{self.path}: expected keys of at most {self.longest_key} bytes, got {len(key)} in "
+                f"{key[:60].decode('utf-8', 'backslashreplace')}…; shorten the path, or use LevelDB."
+            )
+        self._pending.append((key, value))
+        self._pending_bytes += len(value)
+        if len(self._pending) == _AT_ONCE or self._pending_bytes > _MOST_PENDING:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hands all records over to the database."""
+        if self._pending:
+            self._commit(self._pending)
+            self._pending = []
+            self._pending_bytes = 0
+
+    def sync(self) -> None:
+        """Makes sure that all records are on the disk."""
+
+    def close(self) -> None:
+        """Gives up the database's files."""
+
+    def _commit(self, records: list[tuple[bytes, bytes]]) -> None:
+        raise NotImplementedError
+
+
+class _LmdbWriter(Writer):
+    def __init__(self, path: str, folder: str) -> None:
+        super().__init__(path, folder)
+        self._lmdb: Any = _package("lmdb", "New LMDBs", "lmdb")
+        # Nobody else knows the folder, so there is nothing to lock; it is put on the disk at the end.
+        self._env = self._lmdb.open(folder, map_size=_FIRST_MAP, lock=False, sync=False)
+        self.longest_key = self._env.max_key_size()
+
+    def _commit(self, records: list[tuple[bytes, bytes]]) -> None:
+        while True:
+            try:
+                with self._env.begin(write=True) as transaction:
+                    for key, value in records:
+                        transaction.put(key, value)
+                return
+            except self._lmdb.MapFullError:
+                self._env.set_mapsize(2 * self._env.info()["map_size"])
+
+    def sync(self) -> None:
+        self._env.sync(True)
+
+    def close(self) -> None:
+        self._env.close()
+
+
+class _LeveldbWriter(Writer):
+    def __init__(self, path: str, folder: str) -> None:
+        super().__init__(path, folder)
+        plyvel: Any = _package("plyvel", "New LevelDBs", "leveldb")
+        # The sizes are those of Caffe's own LevelDBs.
+        self._db = plyvel.DB(folder, create_if_missing=True, write_buffer_size=1 << 28)
+
+    def _commit(self, records: list[tuple[bytes, bytes]], sync: bool = False) -> None:
+        with self._db.write_batch(sync=sync) as batch:
+            for key, value in records:
+                batch.put(key, value)
+
+    def sync(self) -> None:
+        self._commit([], sync=True)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+_WRITERS = {"lmdb": _LmdbWriter, "leveldb": _LeveldbWriter}
+
+
+def _package(module: str, what: str, extra: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise MissingExtra(what, extra) from None
+
+
+@contextlib.contextmanager
+def new_database(path: str, backend: str) -> Iterator[Writer]:
+    """Makes a database; it appears under its name when the context ends without an error.
+
+    Args:
+        path: the database's folder, which must not be there yet.
+        backend: one of BACKENDS.
+
+    Raises:
+        FileError: there is such a file or folder, there is no folder to make it in, or it cannot be written.
+        MissingExtra: the backend's package is not installed.
+    """
+    check_new(path)
+    temporary = f"{os.path.normpath(path)}.{os.getpid()}.tmp"
+    try:
+        with _file_errors(path, backend):
+            shutil.rmtree(temporary, ignore_errors=True)
+            os.mkdir(temporary)
+            with contextlib.closing(_WRITERS[backend](path, temporary)) as writer:
+                log.info(f"Opened {backend} {path}")
+                yield writer
+                writer.flush()
+                writer.sync()
+            os.rename(temporary, os.path.normpath(path))
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def check_new(path: str) -> None:
+    """Raises a FileError unless a database can be made under that name, as far as can be seen beforehand."""
+    if not path:
+        raise FileError("Expected the path of a database to write, got an empty one.")
+    absolute = os.path.abspath(path)
+    if os.path.lexists(absolute):
+        raise FileError(
+            f"{path}: expected the name of a new database, got one that is there already ({absolute}); "
+            "remove it or choose another name."
+        )
+    if not os.path.isdir(os.path.dirname(absolute)):
+        raise FileError(
+            f"Cannot make the database {path}: there is no folder {os.path.dirname(absolute)} "
+            f"(the working folder is {os.getcwd()})."
+        )
+
+
+@contextlib.contextmanager
+def _file_errors(path: str, backend: str) -> Iterator[None]:
+    """Turns what the backends raise into a FileError; errors of the records' own pass through."""
+    try:
+        yield
+    except (OSError, *_errors_of(backend)) as problem:
+        text = getattr(problem, "strerror", None) or (problem.args[0] if problem.args else problem)
+        text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+        raise FileError(f"Cannot write the database {path}: {text.rstrip('.')}.") from None
+
+
+def _errors_of(backend: str) -> tuple[type[BaseException], ...]:
+    try:
+        if backend == "lmdb":
+            import lmdb
+
+            return (lmdb.Error,)
+        import plyvel
+
+        return (plyvel.Error,)
+    except ImportError:
+        return ()
+
+
+def write_database(path: str, backend: str, records: Iterable[tuple[bytes, bytes]]) -> int:
+    """Writes records, keys and values, into a new database, and logs how many.
+
+    Returns:
+        how many there were.
+
+    Raises:
+        as `new_database`, and whatever the records raise; then there is no database.
+    """
+    count = 0
+    with new_database(path, backend) as database:
+        for key, value in records:
+            database.put(key, value)
+            count += 1
+            if count % _AT_ONCE == 0:
+                log.info(f"Processed {count} files.")
+        if count % _AT_ONCE:
+            log.info(f"Processed {count} files.")
+    return count

@@ -1,0 +1,29 @@
+"""The table of forks against the schema: what it names must be theirs alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from pycaffe_lite.proto import caffe_pb2, forks
+from pycaffe_lite.proto.schema import fields_of
+
+NAMED = [(fork, message) for fork, added in forks._FIELDS.items() for message in added]
+
+
+@pytest.mark.parametrize(("fork", "message"), NAMED)
+def test_fork_fields_are_not_in_caffe(fork: str, message: str) -> None:
+    fields = fields_of(caffe_pb2.DESCRIPTOR.message_types_by_name[message])
+    assert not set(forks._FIELDS[fork][message].split()) & set(fields)
+
+
+def test_names_all_forks_of_a_field() -> None:
+    assert forks.fork_of("SolverParameter", "warmup_iter") == "Intel Caffe"
+    assert forks.fork_of("LayerParameter", "prior_box_param") == "SSD or Intel Caffe"
+    assert forks.fork_of("LayerParameter", "warmup_iter") is None
+    assert forks.fork_of("NoSuchParameter", "name") is None
+
+
+def test_names_the_forks_of_a_layer_type() -> None:
+    assert forks.fork_of_type("PriorBox") == "SSD"
+    assert forks.fork_of_type("ROIPooling") == "Faster R-CNN"
+    assert forks.fork_of_type("Convolution") is None

@@ -1,0 +1,148 @@
+"""caffe.proto against Caffe's schema, field by field, and the module made from it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool
+
+from pycaffe_lite.proto import caffe_pb2
+from pycaffe_lite.proto.schema import fields_of
+
+ROOT = Path(__file__).parent.parent.parent
+SCHEMA = json.loads((ROOT / "tests" / "golden" / "reference" / "caffe_schema.json").read_text())
+
+# What Caffe does not have.
+OUR_FIELDS = {"DataParameter": {"shuffle": (1000, "bool", "false")}}
+OUR_VALUES = {"DataParameter.DB": {"IDX": 100}}
+
+FILE = descriptor_pb2.FileDescriptorProto()
+caffe_pb2.DESCRIPTOR.CopyToProto(FILE)
+MESSAGES = {message.name: message for message in FILE.message_type}
+
+
+def type_name(field: Any) -> str:
+    if field.type_name:
+        return str(field.type_name.removeprefix(".caffe."))
+    return str(field.Type.Name(field.type).removeprefix("TYPE_").lower())
+
+
+def facts(field: Any) -> dict[str, Any]:
+    """A field as caffe_schema.json tells it."""
+    told = {
+        "name": field.name,
+        "number": field.number,
+        "label": field.Label.Name(field.label).removeprefix("LABEL_").lower(),
+        "type": type_name(field),
+    }
+    if field.HasField("default_value"):
+        told["default"] = field.default_value
+    if field.options.packed:
+        told["packed"] = True
+    return told
+
+
+def number_or_text(value: str) -> float | str:
+    """Numbers compare as the float32 they become: 1e-05 is 9.99999975e-06."""
+    try:
+        return float(np.float32(value))
+    except ValueError:
+        return value
+
+
+def normalized(told: dict[str, Any]) -> dict[str, Any]:
+    return {**told, "default": number_or_text(told["default"])} if "default" in told else told
+
+
+def values(enum: Any) -> dict[str, int]:
+    return {value.name: value.number for value in enum.value}
+
+
+def test_messages_are_caffes() -> None:
+    assert set(MESSAGES) == set(SCHEMA["messages"])
+    assert {enum.name: values(enum) for enum in FILE.enum_type} == SCHEMA["enums"]
+    assert FILE.package == SCHEMA["package"]
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMA["messages"]))
+def test_fields_are_caffes(name: str) -> None:
+    ours = OUR_FIELDS.get(name, {})
+    told = {field.name: normalized(facts(field)) for field in MESSAGES[name].field}
+    for field, (number, kind, default) in ours.items():
+        assert told.pop(field) == {
+            "name": field,
+            "number": number,
+            "label": "optional",
+            "type": kind,
+            "default": default,
+        }
+    assert told == {field["name"]: normalized(field) for field in SCHEMA["messages"][name]["fields"]}
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMA["messages"]))
+def test_enums_are_caffes(name: str) -> None:
+    told = {enum.name: values(enum) for enum in MESSAGES[name].enum_type}
+    for enum, found in told.items():
+        for ours, number in OUR_VALUES.get(f"{name}.{enum}", {}).items():
+            assert found.pop(ours) == number
+    assert told == SCHEMA["messages"][name].get("enums", {})
+
+
+def test_our_additions_use_numbers_that_caffe_does_not() -> None:
+    numbers = {field["number"] for field in SCHEMA["messages"]["DataParameter"]["fields"]}
+    assert not numbers & {number for number, _, _ in OUR_FIELDS["DataParameter"].values()}
+
+
+def test_the_module_is_current() -> None:
+    pytest.importorskip("grpc_tools")
+    script = [sys.executable, str(ROOT / "scripts" / "make_proto"), "--check"]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_another_caffe_in_the_process_does_no_harm() -> None:
+    other = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package="caffe", syntax="proto2")
+    other.message_type.add(name="NetParameter").field.add(name="odd", number=1, label=1, type=5)
+    descriptor_pool.Default().AddSerializedFile(other.SerializeToString())
+    assert "odd" not in caffe_pb2.NetParameter.DESCRIPTOR.fields_by_name
+    spec = importlib.util.spec_from_file_location("second_caffe_pb2", caffe_pb2.__file__)
+    assert spec is not None and spec.loader is not None
+    second = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(second)
+    net = second.NetParameter.FromString(caffe_pb2.NetParameter(name="x").SerializeToString())
+    assert net.name == "x"
+
+
+def test_messages_travel_through_bytes() -> None:
+    net = caffe_pb2.NetParameter(name="net")
+    layer = net.layer.add(name="a", phase=caffe_pb2.TEST)
+    layer.data_param.backend = caffe_pb2.DataParameter.IDX
+    layer.blobs.add(data=[1.5, -2])
+    again = caffe_pb2.NetParameter.FromString(net.SerializeToString())
+    assert again == net
+    assert list(again.layer[0].blobs[0].data) == [1.5, -2]
+    assert caffe_pb2.Phase.Name(again.layer[0].phase) == "TEST"
+
+
+def test_defaults_are_read_from_the_schema() -> None:
+    solver = caffe_pb2.SolverParameter()
+    assert solver.solver_mode == caffe_pb2.SolverParameter.GPU
+    assert solver.type == "SGD"
+    assert solver.delta == pytest.approx(1e-8)
+    assert not solver.HasField("snapshot_prefix")
+
+
+def test_fields_of_tells_kinds_and_ranges() -> None:
+    fields = fields_of(caffe_pb2.ConvolutionParameter.DESCRIPTOR)
+    assert fields["pad"].repeated and fields["pad"].most == 2**32 - 1 and fields["pad"].least == 0
+    assert fields["engine"].values == {"DEFAULT": 0, "CAFFE": 1, "CUDNN": 2}
+    assert fields["weight_filler"].kind == "message" and not fields["weight_filler"].repeated
+    assert fields_of(caffe_pb2.ClipParameter.DESCRIPTOR)["min"].required
+    assert not fields_of(caffe_pb2.BlobProto.DESCRIPTOR)["double_data"].single
