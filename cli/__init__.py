@@ -21,8 +21,46 @@ COMMANDS = {
         "Show the processor and the libraries in use.",
     ),
     "lr-plot": ("pycaffe_lite.cli.lr_plot:lr_plot", "Draw the learning rate of solvers, without training."),
+    "convert-imageset": (
+        "pycaffe_lite.cli.convert_imageset:convert_imageset",
+        "Put the image files of a list into a database.",
+    ),
+    "convert-mnist": (
+        "pycaffe_lite.cli.convert_mnist:convert_mnist",
+        "Put MNIST's images and labels into a database.",
+    ),
+    "convert-cifar": (
+        "pycaffe_lite.cli.convert_cifar:convert_cifar",
+        "Put CIFAR-10 or CIFAR-100 into databases, with the mean image.",
+    ),
+    "compute-image-mean": (
+        "pycaffe_lite.cli.compute_image_mean:compute_image_mean",
+        "Compute the mean image of a database.",
+    ),
+    "extract-features": (
+        "pycaffe_lite.cli.extract_features:extract_features",
+        "Put the values of a net's blobs into databases.",
+    ),
+    "data-info": ("pycaffe_lite.cli.data_info:data_info", "Show what is in a database or an IDX file."),
+    "upgrade-net": (
+        "pycaffe_lite.cli.upgrade_net:upgrade_net",
+        "Write an older net, text or weights, in the present form.",
+    ),
+    "upgrade-solver": (
+        "pycaffe_lite.cli.upgrade_solver:upgrade_solver",
+        "Write an older solver in the present form.",
+    ),
 }
 """Each command's name: where its function is, and what it does in a line."""
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "convert-mnist-data": ("convert-mnist",),
+    "convert-cifar-data": ("convert-cifar",),
+    "upgrade-net-proto-text": ("upgrade-net", "--text"),
+    "upgrade-net-proto-binary": ("upgrade-net", "--binary"),
+    "upgrade-solver-proto-text": ("upgrade-solver",),
+}
+"""The names of Caffe's own tools where they differ: the command, and options that go with the name."""
 
 
 class CaffeGroup(click.Group):
@@ -56,7 +94,8 @@ class CaffeGroup(click.Group):
         command = self.get_command(ctx, args[0])
         if command is None:
             ctx.fail(_unknown_command(args[0]))
-        return name, command, normalise(args[1:], spellings(command, ctx))
+        implied = ALIASES.get(canonical(args[0]), ())[1:]
+        return name, command, [*implied, *normalise(args[1:], spellings(command, ctx))]
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -74,19 +113,20 @@ class CaffeGroup(click.Group):
 
 
 def _known_command(name: str) -> str | None:
-    return next((known for known in COMMANDS if canonical(known) == canonical(name)), None)
+    wanted = ALIASES.get(canonical(name), (name,))[0]
+    return next((known for known in COMMANDS if canonical(known) == canonical(wanted)), None)
 
 
 def _command_first(args: list[str]) -> list[str]:
     """Caffe takes options before the command, too: `--solver=x train`."""
-    where = next((i for i, token in enumerate(args) if token in COMMANDS), 0)
+    where = next((i for i, token in enumerate(args) if token[:1] != "-" and _known_command(token)), 0)
     return [args[where], *args[:where], *args[where + 1 :]]
 
 
 def _unknown_command(name: str) -> str:
     from difflib import get_close_matches
 
-    nearest = get_close_matches(canonical(name), COMMANDS, n=1)
+    nearest = get_close_matches(canonical(name), [*COMMANDS, *ALIASES], n=1)
     hint = f"Did you mean {nearest[0]}?" if nearest else f"The commands are {', '.join(COMMANDS)}."
     return f"No such command: {name}. {hint}"
 

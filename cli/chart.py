@@ -173,9 +173,7 @@ class Canvas:
         return self.paths.get((owner, column))
 
 
-def _strokes(
-    curve: Curve, x: Axis, y: Axis, canvas: Canvas
-) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+def _strokes(curve: Curve, x: Axis, y: Axis, canvas: Canvas) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
     """The straight lines of a curve, as dots; a lone point is a line to itself."""
     before = None
     for at, value in curve.points:

@@ -7,17 +7,27 @@ from typing import Any
 
 import click
 
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    help="Threads to compute with; the results are the same for any number.  [default: one for each core]",
+)
+
+backend_option = click.option(
+    "--backend",
+    type=click.Choice(["lmdb", "leveldb"]),
+    default="lmdb",
+    show_default=True,
+    help="The kind of database to make.",
+)
+
 
 def computing_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --threads and --gpu."""
     command = click.option(
         "--gpu", metavar="IDS", callback=_check_gpu, help="Accepted for Caffe's sake; there is only the CPU."
     )(command)
-    return click.option(
-        "--threads",
-        type=click.IntRange(1, 1024),
-        help="Threads to compute with; the results are the same for any number.  [default: one for each core]",
-    )(command)
+    return threads_option(command)
 
 
 def _check_gpu(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:

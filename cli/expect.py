@@ -12,8 +12,8 @@ import click
 from pycaffe_lite.errors import CaffeError
 
 if TYPE_CHECKING:
+    from pycaffe_lite.solvers.base import Solver
     from pycaffe_lite.solvers.report import Report, TestReport
-    from pycaffe_lite.solvers.sgd import SGDSolver
 
 _COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _FORM = re.compile(r"\s*(?P<name>[^<>=\s]+)\s*(?P<sign>>=|<=|>|<)\s*(?P<value>\S+)\s*")
@@ -39,7 +39,7 @@ class Expectations:
         self.wanted = [_read(text) for text in texts]
         self.last: dict[int, TestReport] = {}
 
-    def check_names(self, solver: SGDSolver) -> None:
+    def check_names(self, solver: Solver) -> None:
         """Raises a CaffeError for a name that no test net puts out: said now, not after hours of training."""
         known = sorted({name for net in solver.test_nets for name in net.outputs})
         for wanted in self.wanted:
@@ -49,10 +49,12 @@ class Expectations:
 
     def note(self, report: Report) -> None:
         """Remembers the last report of each test net."""
-        if hasattr(report, "outputs"):
+        from pycaffe_lite.solvers.report import TestReport
+
+        if isinstance(report, TestReport):
             self.last[report.net] = report
 
-    def outdated(self, solver: SGDSolver) -> bool:
+    def outdated(self, solver: Solver) -> bool:
         """Whether the final weights have not been tested, though something is expected of them."""
         if not self.wanted or solver.stopped_early:
             return False

@@ -22,9 +22,7 @@ FILES = ", ".join(f".{name}" for name in FORMATS)
 @click.command(short_help="Draw the learning rate of solvers, without training.")
 @click.argument("solvers", nargs=-1, type=click.Path(), metavar="[SOLVER]...")
 @click.option("--solver", "more_solvers", multiple=True, type=click.Path(), help="A solver file, as SOLVER.")
-@click.option(
-    "--policy", type=click.Choice(list(POLICIES)), help="Draw this policy instead of a solver file."
-)
+@click.option("--policy", type=click.Choice(list(POLICIES)), help="Draw this policy instead of a solver file.")
 @click.option("--base-lr", type=float, help="With --policy: the base rate, 0.01 unless given.")
 @click.option("--gamma", type=float, help="With --policy step, exp, inv, multistep or sigmoid.")
 @click.option("--power", type=float, help="With --policy inv or poly.")
@@ -32,15 +30,9 @@ FILES = ", ".join(f".{name}" for name in FORMATS)
 @click.option(
     "--stepvalue", type=COUNT, metavar="N", multiple=True, help="With --policy multistep, once for each step."
 )
-@click.option(
-    "--max-iter", type=COUNT, metavar="N", help="With --policy: the iterations, 10000 unless given."
-)
-@click.option(
-    "--until", type=COUNT, metavar="N", help="Go on, or stop, at this iteration instead of max_iter."
-)
-@click.option(
-    "--points", type=POINTS, metavar="N", default=1000, help="How many rates to compute, 1000 unless given."
-)
+@click.option("--max-iter", type=COUNT, metavar="N", help="With --policy: the iterations, 10000 unless given.")
+@click.option("--until", type=COUNT, metavar="N", help="Go on, or stop, at this iteration instead of max_iter.")
+@click.option("--points", type=POINTS, metavar="N", default=1000, help="How many rates to compute, 1000 unless given.")
 @click.option("--log", is_flag=True, help="Make the axis of the rate logarithmic.")
 @click.option("--format", "numbers", type=click.Choice(["csv", "json"]), help="Print numbers, no chart.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help=f"Write a file: {FILES}.")

@@ -13,6 +13,9 @@ import click
 
 Spellings = dict[str, tuple[str, int]]
 
+_TRUE = {"true", "t", "yes", "y", "1"}
+_FALSE = {"false", "f", "no", "n", "0"}
+
 
 def canonical(name: str) -> str:
     """A command's or an option's name without leading dashes, and with - for _."""
@@ -39,7 +42,8 @@ def normalise(args: Iterable[str], known: Spellings) -> list[str]:
     """Rewrites the options among a command's arguments into the spelling in which the command declares them.
 
     What follows an option that takes a value is that value, whatever it looks like. What follows `--` is left
-    alone, as are numbers below zero and short options with their value (`-o x`, `-ox`).
+    alone, as are numbers below zero and short options with their value (`-o x`, `-ox`). Flags may be written
+    as Caffe's are, `--gray=true`, `--gray=false` and `--nogray`.
     """
     rest = deque(args)
     result: list[str] = []
@@ -48,6 +52,8 @@ def normalise(args: Iterable[str], known: Spellings) -> list[str]:
         name, equals, value = token.partition("=")
         if not _is_option(token):
             result.append(token)
+        elif (switch := _switch(name, equals, value.lower(), known)) is not None:
+            result += switch
         elif canonical(name) not in known:
             result.append(token if token[1] in known else f"--{token.lstrip('-')}")
         else:
@@ -55,6 +61,16 @@ def normalise(args: Iterable[str], known: Spellings) -> list[str]:
             result += _with_value(spelling, value) if equals else [spelling]
             result += [rest.popleft() for _ in range(min(0 if equals else values, len(rest)))]
     return result + list(rest)
+
+
+def _switch(name: str, equals: str, value: str, known: Spellings) -> list[str] | None:
+    """What stands for a flag that is set as gflags has it; None if it is not one."""
+    flag, no_flag = canonical(name), ("", 1)
+    if equals:
+        spelling, values = known.get(flag, no_flag)
+        return None if values or value not in _TRUE | _FALSE else [spelling] * (value in _TRUE)
+    negated = flag.startswith("no") and flag not in known and not known.get(flag[2:].lstrip("-"), no_flag)[1]
+    return [] if negated else None
 
 
 def _with_value(spelling: str, value: str) -> list[str]:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from pycaffe_lite import log
 
 if TYPE_CHECKING:
-    from pycaffe_lite.solvers.sgd import SGDSolver
+    from pycaffe_lite.solvers.base import Solver
 
 
 @contextlib.contextmanager
-def handled_signals(solver: SGDSolver, sigint_effect: str, sighup_effect: str) -> Iterator[None]:
+def handled_signals(solver: Solver, sigint_effect: str, sighup_effect: str) -> Iterator[None]:
     """Turns SIGINT, SIGHUP and SIGTERM into requests for the solver, while the context lasts.
 
     SIGTERM stops with a snapshot, as `kill` and schedulers send it. A second SIGINT stops at once.

@@ -31,7 +31,8 @@ def time(
     """
     if not model:
         raise click.UsageError("Give the net to measure: --model net.prototxt.")
-    from pycaffe_lite import log, phase as phases
+    from pycaffe_lite import log
+    from pycaffe_lite import phase as phases
     from pycaffe_lite.net import Net
 
     start(gpu, threads)

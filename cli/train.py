@@ -11,7 +11,7 @@ import click
 from pycaffe_lite.cli.common import computing_options, quiet_option, start
 
 if TYPE_CHECKING:
-    from pycaffe_lite.solvers.sgd import SGDSolver
+    from pycaffe_lite.solvers.base import Solver
 
 NOT_MET = 3
 """The exit status when an expectation is not met."""
@@ -113,7 +113,7 @@ def _apply_options(param: Any, iterations: int | None, level: int, stage: str, w
 
 
 @contextlib.contextmanager
-def _progress(solver: SGDSolver, quiet: bool) -> Iterator[Any]:
+def _progress(solver: Solver, quiet: bool) -> Iterator[Any]:
     """A progress bar, on a terminal only; the log lines scroll above it."""
     import sys
 

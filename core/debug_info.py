@@ -43,12 +43,10 @@ def backward(net: Net, i: int) -> None:
 def after_backward(net: Net) -> None:
     """The norms over all parameters."""
     blobs = net.parameters.blobs
-    sums = [
-        log.number(norm(np.array([one(getattr(blob, which)) for blob in blobs])))
-        for norm, one in ((np.sum, lambda x: np.abs(x).sum()), (lambda x: np.sqrt(x.sum()), lambda x: np.square(x).sum()))
-        for which in ("data", "diff")
-    ]
-    log.info(f"    [Backward] All net params (data, diff): L1 norm = ({sums[0]}, {sums[1]}); L2 norm = ({sums[2]}, {sums[3]})")
+    arrays = [[blob.data for blob in blobs], [blob.diff for blob in blobs]]
+    sums = ", ".join(log.number(sum(float(np.abs(x).sum()) for x in which)) for which in arrays)
+    roots = ", ".join(log.number(np.sqrt(sum(float(np.square(x).sum()) for x in which))) for which in arrays)
+    log.info(f"    [Backward] All net params (data, diff): L1 norm = ({sums}); L2 norm = ({roots})")
 
 
 def _display_name(net: Net, layer: int, index: int) -> str:

@@ -32,6 +32,33 @@ def write_atomically(path: str, pieces: Iterable[bytes]) -> None:
     _sync_folder(os.path.dirname(path) or ".")
 
 
+def write_output(path: str, data: bytes) -> None:
+    """Writes what a user asked for: a file as `write_atomically` does it, or into a pipe or device as it is.
+
+    A link stays a link; the file it leads to is replaced.
+
+    Raises:
+        FileError: it could not be written.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        try:
+            with open(path, "wb") as file:
+                file.write(data)
+        except OSError as problem:
+            raise FileError(f"Cannot write {path}: {problem.strerror or problem}.") from None
+    else:
+        write_atomically(os.path.realpath(path), [data])
+
+
+def check_output(path: str) -> None:
+    """Raises a FileError if `write_output` cannot write there, as far as can be seen before the work is done."""
+    absolute = os.path.abspath(path)
+    folder = os.path.dirname(absolute)
+    if not path or os.path.isdir(absolute) or not os.path.isdir(folder):
+        reason = f"there is no folder {folder}" if path and not os.path.isdir(folder) else "that is no file"
+        raise FileError(f'Cannot write "{path}": {reason} (the working folder is {os.getcwd()}).')
+
+
 def _sync_folder(folder: str) -> None:
     """Puts the rename on the disk too; not every system lets a folder be synced."""
     with contextlib.suppress(OSError):

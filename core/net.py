@@ -159,6 +159,19 @@ class Net:
         for i in range(len(self.layers)):
             self._reshape_layer(i, [blob.shape for blob in self.bottoms[i]])
 
+    def set_input_arrays(self, data: Any, labels: Any) -> None:
+        """Lets the net's first MemoryData layer read from arrays, see `MemoryData.set_input_arrays`.
+
+        Raises:
+            CaffeError: the net has no such layer, or the arrays do not fit it.
+        """
+        from pycaffe_lite.layers.memory_data import MemoryData
+
+        readers = [layer for layer in self.layers if isinstance(layer, MemoryData)]
+        if not readers:
+            raise CaffeError(f'Net "{self.name}" has no MemoryData layer to take arrays.')
+        readers[0].set_input_arrays(data, labels)
+
     def backward(
         self,
         diffs: Sequence[str] | None = None,

@@ -43,12 +43,8 @@ def _from_parameters(net: Net) -> BackwardPlan:
     plan = BackwardPlan([], [])
     for layer, below, above in zip(net.layers, net.bottom_names, net.top_names, strict=True):
         param = layer.layer_param
-        bottoms = [
-            param.propagate_down[j] if param.propagate_down else needs[name] for j, name in enumerate(below)
-        ]
-        learns = [
-            param.param[j].lr_mult != 0 if j < len(param.param) else True for j in range(len(layer.blobs))
-        ]
+        bottoms = [param.propagate_down[j] if param.propagate_down else needs[name] for j, name in enumerate(below)]
+        learns = [param.param[j].lr_mult != 0 if j < len(param.param) else True for j in range(len(layer.blobs))]
         layer.param_propagate_down = learns
         plan.layers.append(any(needs[name] for name in below) or any(learns))
         plan.bottoms.append(bottoms)
@@ -86,7 +82,5 @@ def _force(net: Net, plan: BackwardPlan) -> None:
     for i, layer in enumerate(net.layers):
         plan.layers[i] = True
         may = layer.may_propagate
-        plan.bottoms[i] = [
-            need or (may[j] if j < len(may) else True) for j, need in enumerate(plan.bottoms[i])
-        ]
+        plan.bottoms[i] = [need or (may[j] if j < len(may) else True) for j, need in enumerate(plan.bottoms[i])]
         layer.param_propagate_down = [True] * len(layer.blobs)

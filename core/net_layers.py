@@ -83,8 +83,7 @@ class _Builder:
         bottoms, propagate = len(layer_param.bottom), layer_param.propagate_down
         if propagate and len(propagate) != bottoms:
             raise layer.error(
-                f"expected no propagate_down or one for each of its {bottoms} bottom(s), "
-                f"got {len(propagate)}."
+                f"expected no propagate_down or one for each of its {bottoms} bottom(s), got {len(propagate)}."
             )
         return layer
 

@@ -51,7 +51,7 @@ class Parameters:
             self._owners[name] = (layer, index, len(self.blobs))
         self.blobs.append(layer.blobs[index])
         self.names.append(f"{layer.name}/{index}")
-        self.lr_mult.append(spec.lr_mult if spec is not None else 1.0)
+        self.lr_mult.append(spec.lr_mult if spec is not None else layer.default_lr_mult)
         self.decay_mult.append(spec.decay_mult if spec is not None else 1.0)
         self._explicit.append(_given(spec))
 
@@ -63,7 +63,7 @@ class Parameters:
         if (blob.count != own.count) if permissive else (blob.shape != own.shape):
             raise layer.error(
                 f"expected its parameter {index}, shared as '{spec.name}', to have the "
-                f"{'count' if permissive else 'shape'} of the one of layer \"{owner.name}\", {shape_text(own.shape)}, "
+                f'{"count" if permissive else "shape"} of the one of layer "{owner.name}", {shape_text(own.shape)}, '
                 f"got {shape_text(blob.shape)}."
             )
         self._sharers.append((own, blob))
@@ -91,8 +91,8 @@ class Parameters:
             given = getattr(spec, field)
             if field in self._explicit[learnable] and values[learnable] != given:
                 raise layer.error(
-                    f"expected {field} {values[learnable]:g} for the parameter shared as '{spec.name}', as given before, "
-                    f"got {given:g}."
+                    f"expected {field} {values[learnable]:g} for the parameter shared as '{spec.name}', "
+                    f"as given before, got {given:g}."
                 )
             values[learnable] = given
             self._explicit[learnable].add(field)

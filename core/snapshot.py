@@ -15,10 +15,10 @@ from pycaffe_lite.proto.weights import StateFile, read_state
 from pycaffe_lite.weights import copy_weights, same_shape, write_weights
 
 if TYPE_CHECKING:
-    from pycaffe_lite.solvers.sgd import SGDSolver
+    from pycaffe_lite.solvers.base import Solver
 
 
-def check_prefix(solver: SGDSolver) -> None:
+def check_prefix(solver: Solver) -> None:
     """Raises a CaffeError if the snapshots of a solver could not be written, before hours are spent."""
     param = solver.param
     if not param.snapshot and not param.snapshot_after_train:
@@ -27,8 +27,8 @@ def check_prefix(solver: SGDSolver) -> None:
     if not os.path.isdir(folder):
         raise solver.error(
             "snapshot_prefix",
-            f'expected snapshot_prefix "{param.snapshot_prefix}" to lie in a folder that exists, {folder} does not; '
-            f"make it with: mkdir -p {os.path.dirname(param.snapshot_prefix)}",
+            f'expected snapshot_prefix "{param.snapshot_prefix}" to lie in a folder that exists, {folder} does '
+            f'not; make it with "mkdir -p {os.path.dirname(param.snapshot_prefix)}".',
         )
     if not os.access(folder, os.W_OK):
         raise solver.error("snapshot_prefix", f"expected a folder that can be written to, {folder} cannot.")
@@ -36,7 +36,7 @@ def check_prefix(solver: SGDSolver) -> None:
         raise solver.error("snapshot_format", "HDF5 snapshots are not supported yet; use BINARYPROTO.")
 
 
-def write(solver: SGDSolver) -> None:
+def write(solver: Solver) -> None:
     """Writes PREFIX_iter_N.caffemodel, then PREFIX_iter_N.solverstate, which names it."""
     base = f"{solver.param.snapshot_prefix}_iter_{solver.iter}"
     weights, state = f"{base}.caffemodel", f"{base}.solverstate"
@@ -51,7 +51,7 @@ def write(solver: SGDSolver) -> None:
         log.error(f"{problem} Training goes on without this snapshot.")
 
 
-def read(solver: SGDSolver, path: str) -> None:
+def read(solver: Solver, path: str) -> None:
     """Takes iteration, history and weights from a .solverstate and the .caffemodel it names.
 
     Raises:
@@ -68,7 +68,7 @@ def read(solver: SGDSolver, path: str) -> None:
         blob.data[...] = saved.reshape(blob.shape)
 
 
-def _check_history(solver: SGDSolver, state: StateFile, path: str) -> None:
+def _check_history(solver: Solver, state: StateFile, path: str) -> None:
     if state.iter < 0:
         raise FileError(f"{path}: expected an iteration of 0 or more, got {state.iter}.")
     if len(state.history) != len(solver.history):

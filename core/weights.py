@@ -101,18 +101,22 @@ def write_weights(net: Net, path: str, write_diff: bool = False) -> None:
     if os.fspath(path).endswith(".h5"):
         raise CaffeError(f"Cannot write {path}: weights as HDF5 are not supported yet; use BINARYPROTO.")
     pieces = [NetParameter(name=net.name).SerializeToString()]
+    layer_field = NetParameter.DESCRIPTOR.fields_by_name["layer"].number
     for layer in net.layers:
         blobs = [blob_bytes(blob.data, blob.diff if write_diff else None) for blob in layer.blobs]
         body = with_blobs(_text_of(layer), "blobs", blobs)
-        pieces += [head(NetParameter.LAYER_FIELD_NUMBER, sum(map(len, body))), *body]
+        pieces += [head(layer_field, sum(map(len, body))), *body]
     write_atomically(path, pieces)
 
 
 def _text_of(layer: Layer):  # type: ignore[no-untyped-def]
-    """The layer's text without values; a loss states its weight."""
+    """The layer's text without values; a loss states its weight, and statistics that they are not learned."""
     param = type(layer.layer_param)()
     param.CopyFrom(layer.layer_param)
     param.ClearField("blobs")
     if layer.loss_weight and not param.loss_weight:
         param.loss_weight.append(layer.loss_weight)
+    if layer.default_lr_mult != 1:
+        for _ in range(len(param.param), len(layer.blobs)):
+            param.param.add(lr_mult=layer.default_lr_mult)
     return param

@@ -72,14 +72,14 @@ def same_blob(ours: np.ndarray, golden: np.ndarray, tolerance: float, what: str)
 def same_state(solver: SGDSolver, golden: dict[str, np.ndarray], updates: int) -> None:
     """Compares parameters, history and step with those after that many updates, if they were kept."""
     at = f"/{updates}"
-    for key in golden:
+    for key, values in golden.items():
         if key.startswith(f"params{at}/"):
             layer, index = key.split("/")[2:]
-            same_blob(solver.net.params[layer][int(index)].data, golden[key], PARAMS, key)
+            same_blob(solver.net.params[layer][int(index)].data, values, PARAMS, key)
         elif key.startswith(f"history{at}/"):
-            same_blob(solver.history[int(key.split("/")[2])].data, golden[key], HISTORY, key)
+            same_blob(solver.history[int(key.split("/")[2])].data, values, HISTORY, key)
         elif key == f"current_step{at}":
-            assert solver.current_step == golden[key], key
+            assert solver.current_step == values, key
 
 
 class GoldenCase:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,11 @@ def make_solver(folder: Path, net: str, solver: str) -> SGDSolver:
     made = get_solver(str(write_solver(folder, net, solver)))
     assert isinstance(made, SGDSolver)
     return made
+
+
+def data_threads() -> int:
+    """How many threads read data."""
+    return sum(thread.name == "prefetch" for thread in threading.enumerate())
 
 
 def messages(lines: Sequence[str]) -> list[str]:

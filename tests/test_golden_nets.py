@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from golden_nets import GoldenNet, manifest, missing_types
+from golden_nets import GoldenNet, manifest
 
-PENDING = {"siamese", "residual", "inception"}
-"""The nets that need layer types which are still to come."""
-
-NETS = sorted(set(manifest()) - PENDING)
-
-
-@pytest.mark.parametrize("name", sorted(PENDING))
-def test_a_net_is_pending_only_while_it_must(name: str) -> None:
-    assert missing_types(name), f"all layer types of {name} are there: take it out of PENDING"
+NETS = sorted(manifest())
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -167,9 +167,7 @@ def test_a_sample_has_both_sides_of_each_change():
     assert chosen == [0, 2499999, 3333332, 3333333, 4999999, 7499999, 7777776, 7777777, 9999999]
 
 
-@pytest.mark.parametrize(
-    ("until", "points", "expected"), [(1, 10, [0]), (4, 10, [0, 1, 2, 3]), (9, 3, [0, 4, 8])]
-)
+@pytest.mark.parametrize(("until", "points", "expected"), [(1, 10, [0]), (4, 10, [0, 1, 2, 3]), (9, 3, [0, 4, 8])])
 def test_a_sample_holds_no_iteration_twice(until, points, expected):
     assert lr_policy.sample(solver("fixed"), until, points) == expected
 

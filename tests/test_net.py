@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,18 @@ import pytest
 
 import pycaffe_lite as caffe
 from idx_files import write_idx
-from net_rig import fill, inner_product, inputs, layer, logged, make_net, messages, net_param, softmax_loss
+from net_rig import (
+    data_threads,
+    fill,
+    inner_product,
+    inputs,
+    layer,
+    logged,
+    make_net,
+    messages,
+    net_param,
+    softmax_loss,
+)
 from pycaffe_lite.errors import CaffeError, ShapeError
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TEST, TRAIN
@@ -250,7 +260,9 @@ def test_values_that_do_not_fit_their_blob() -> None:
 
 def test_another_batch_size_on_the_fly(generator: np.random.Generator) -> None:
     small = filled(CONVOLUTIONS, generator)
-    large = make_net(CONVOLUTIONS.replace("dim: 3 dim: 2 dim: 6", "dim: 7 dim: 2 dim: 6").replace("dim: 3 }", "dim: 7 }"))
+    large = make_net(
+        CONVOLUTIONS.replace("dim: 3 dim: 2 dim: 6", "dim: 7 dim: 2 dim: 6").replace("dim: 3 }", "dim: 7 }")
+    )
     for mine, theirs in zip(small.parameters.blobs, large.parameters.blobs, strict=True):
         theirs.data[...] = mine.data
     small.forward_backward()  # so that workspaces of the old size exist
@@ -372,7 +384,9 @@ def test_sharing_passes_over_layers_of_other_names() -> None:
     np.testing.assert_array_equal(net.params["own"][0].data, own)
 
 
-@pytest.mark.parametrize("other", [inner_product("fc1", "data", 4), inner_product("fc1", "data", 5, param="bias_term: false")])
+@pytest.mark.parametrize(
+    "other", [inner_product("fc1", "data", 4), inner_product("fc1", "data", 5, param="bias_term: false")]
+)
 def test_sharing_refuses_other_shapes(other: str) -> None:
     with pytest.raises(CaffeError, match=r'layer "fc1" \(InnerProduct\): expected .* 5 3 \(15\) and 5 \(5\), got'):
         make_net(CLASSIFIER).share_trained_layers_with(make_net(inputs(data=[4, 3]) + other))
@@ -456,13 +470,13 @@ def test_a_net_that_fails_leaves_no_threads(tmp_path: Path) -> None:
     write_idx(tmp_path / "labels", np.zeros(4))
     source = f'data_param {{ source: "{tmp_path}/images" backend: IDX batch_size: 2 }}'
     text = layer("data", "Data", top=["data", "label"], more=source)
-    before = threading.active_count()
+    before = data_threads()
     make_net(text + inner_product("fc", "data", 2)).close()
     with pytest.raises(CaffeError):
         make_net(text + inner_product("fc", "data", 0))
     with pytest.raises(CaffeError):
         make_net(text, weights=str(tmp_path / "missing.caffemodel"))
-    assert threading.active_count() == before
+    assert data_threads() == before
 
 
 def test_a_net_can_be_made_twice_from_one_text() -> None:

@@ -49,9 +49,7 @@ def test_the_log_says_which_layers_need_backward() -> None:
 
 
 def test_a_branch_without_a_loss_takes_no_part() -> None:
-    text = (
-        BASE + inner_product("a", "x", 3) + relu("aside", "a") + inner_product("far", "aside", 2) + softmax_loss("a")
-    )
+    text = BASE + inner_product("a", "x", 3) + relu("aside", "a") + inner_product("far", "aside", 2) + softmax_loss("a")
     net = make_net(text)
     assert runs(net) == ["a", "a_a_0_split", "loss"]
     net.forward_backward()
@@ -191,7 +189,9 @@ def test_force_backward_needs_no_loss(generator: np.random.Generator) -> None:
 
 
 def test_a_layer_without_derivative_says_what_to_do(generator: np.random.Generator) -> None:
-    net = make_net(BASE + inner_product("a", "x", 3) + layer("acc", "Accuracy", ["a", "label"], ["acc"], "loss_weight: 1"))
+    net = make_net(
+        BASE + inner_product("a", "x", 3) + layer("acc", "Accuracy", ["a", "label"], ["acc"], "loss_weight: 1")
+    )
     fill(net, generator, label=3)
     with pytest.raises(CaffeError, match=r'layer "acc" \(Accuracy\): has no derivative; put propagate_down: false'):
         net.forward_backward()
@@ -199,7 +199,8 @@ def test_a_layer_without_derivative_says_what_to_do(generator: np.random.Generat
 
 def test_labels_have_no_derivative(generator: np.random.Generator) -> None:
     net = make_net(
-        inputs(x=[2, 3], y=[2, 1]) + inner_product("a", "x", 3) + inner_product("b", "y", 1) + softmax_loss("a", "b"), TEST
+        inputs(x=[2, 3], y=[2, 1]) + inner_product("a", "x", 3) + inner_product("b", "y", 1) + softmax_loss("a", "b"),
+        TEST,
     )
     with pytest.raises(CaffeError, match=r'layer "loss" \(SoftmaxWithLoss\): cannot propagate to its targets'):
         net.forward(x=0, y=0)

@@ -61,7 +61,10 @@ def test_include_and_exclude_together_are_refused() -> None:
 @pytest.mark.parametrize(
     ("rules", "line"),
     [
-        ("include { phase: TEST }", "The NetState phase (0) differed from the phase (1) specified by a rule in layer a"),
+        (
+            "include { phase: TEST }",
+            "The NetState phase (0) differed from the phase (1) specified by a rule in layer a",
+        ),
         (
             "include { min_level: 5 }",
             "The NetState level (3) is under the min_level (5) specified by a rule in layer a",

@@ -127,9 +127,7 @@ def test_strict_sharing_compares_shapes_not_counts() -> None:
         ("lr_mult: 3 decay_mult: 4", "lr_mult: 3 decay_mult: 4", 3, 4),
     ],
 )
-def test_the_first_to_give_a_multiplier_decides_it(
-    first: str, second: str, lr_mult: float, decay_mult: float
-) -> None:
+def test_the_first_to_give_a_multiplier_decides_it(first: str, second: str, lr_mult: float, decay_mult: float) -> None:
     parameters = shared(f'name: "w" {first}', f'name: "w" {second}').parameters
     assert (parameters.lr_mult[0], parameters.decay_mult[0]) == (lr_mult, decay_mult)
 

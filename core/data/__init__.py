@@ -7,4 +7,11 @@ shuffle      a source in random order
 transformer  crop, mirror, mean (mean reads its file), scale
 feed         batches, and where reading goes on after each
 prefetch     a feed on a thread of its own
+
+What databases are made of, and what can be told of a source:
+
+writers      new databases, whole or not at all
+image_set    a list of image files (image_files reads them) as records; convert: MNIST; cifar: CIFAR
+compute_mean the mean image of a source
+kinds        what a path holds; summary: what is in it; contact_sheet: its first images as a picture
 """

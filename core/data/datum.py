@@ -34,6 +34,10 @@ class DatumSource(Source):
         """Serialized records, at least 1, at most `count`, and the number of the next one, 0 at the end."""
         raise NotImplementedError
 
+    def keys(self, count: int) -> list[bytes]:
+        """The keys of the first `count` records, or of all there are."""
+        raise NotImplementedError
+
     def read(self, start: int, count: int) -> Records:
         values, after = self.values(start, count)
         return self.parse(values, range(start, start + len(values)))._replace(next=after)
@@ -58,9 +62,7 @@ class DatumSource(Source):
             raise FileError(f"{self.where(record)}: {problem}") from None
         except Exception:
             # protobuf's own error class differs from one of its implementations to the other.
-            raise FileError(
-                f"{self.where(record)}: expected a Datum, got {len(value)} bytes that are none."
-            ) from None
+            raise FileError(f"{self.where(record)}: expected a Datum, got {len(value)} bytes that are none.") from None
         if self._layout is None:
             self._layout = _layout_of(datum, bytes(value))
         if self._color is not None and not datum.encoded and not self._warned:

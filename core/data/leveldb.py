@@ -52,6 +52,10 @@ class LeveldbSource(DatumSource):
             self._seek(0)
         return values, self._next_record
 
+    def keys(self, count: int) -> list[bytes]:
+        with self._db.iterator(include_value=False) as keys:
+            return list(islice(keys, count))
+
     def check(self, start: int) -> None:
         """Only reading can tell."""
 

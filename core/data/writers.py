@@ -6,6 +6,7 @@ A database grows under a temporary name beside its own and is renamed once it is
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ BACKENDS = ("lmdb", "leveldb")
 _AT_ONCE = 1000  # records in a transaction, as Caffe's tools have it
 _MOST_PENDING = 1 << 26  # bytes that may wait for a transaction
 _FIRST_MAP = 1 << 24  # bytes; LMDB's map is doubled whenever it is full
+_WRITE_BUFFER = 1 << 28  # bytes; LevelDB's, as Caffe sets it
 
 
 class Writer:
@@ -27,9 +29,14 @@ class Writer:
     Args:
         path: what errors call it.
         folder: an empty folder for its files.
+
+    Attributes:
+        longest_key: the bytes a key may have.
+        errors: what the backend's package raises.
     """
 
     longest_key = 1 << 16
+    errors: tuple[type[BaseException], ...] = (OSError,)
 
     def __init__(self, path: str, folder: str) -> None:
         self.path = path
@@ -50,31 +57,39 @@ class Writer:
         self._pending.append((key, value))
         self._pending_bytes += len(value)
         if len(self._pending) == _AT_ONCE or self._pending_bytes > _MOST_PENDING:
-            self.flush()
+            self._flush()
 
-    def flush(self) -> None:
-        """Hands all records over to the database."""
-        if self._pending:
-            self._commit(self._pending)
-            self._pending = []
-            self._pending_bytes = 0
-
-    def sync(self) -> None:
+    def finish(self) -> None:
         """Makes sure that all records are on the disk."""
+        self._flush()
+        with _file_errors(self.path, self.errors):
+            self._sync()
 
     def close(self) -> None:
         """Gives up the database's files."""
 
+    def _flush(self) -> None:
+        if self._pending:
+            with _file_errors(self.path, self.errors):
+                self._commit(self._pending)
+        self._pending = []
+        self._pending_bytes = 0
+
     def _commit(self, records: list[tuple[bytes, bytes]]) -> None:
+        raise NotImplementedError
+
+    def _sync(self) -> None:
         raise NotImplementedError
 
 
 class _LmdbWriter(Writer):
     def __init__(self, path: str, folder: str) -> None:
         super().__init__(path, folder)
-        self._lmdb: Any = _package("lmdb", "New LMDBs", "lmdb")
+        self._lmdb = _package("lmdb", "New LMDBs", "lmdb")
+        self.errors = (OSError, self._lmdb.Error)
         # Nobody else knows the folder, so there is nothing to lock; it is put on the disk at the end.
-        self._env = self._lmdb.open(folder, map_size=_FIRST_MAP, lock=False, sync=False)
+        with _file_errors(path, self.errors):
+            self._env = self._lmdb.open(folder, map_size=_FIRST_MAP, lock=False, sync=False)
         self.longest_key = self._env.max_key_size()
 
     def _commit(self, records: list[tuple[bytes, bytes]]) -> None:
@@ -87,7 +102,7 @@ class _LmdbWriter(Writer):
             except self._lmdb.MapFullError:
                 self._env.set_mapsize(2 * self._env.info()["map_size"])
 
-    def sync(self) -> None:
+    def _sync(self) -> None:
         self._env.sync(True)
 
     def close(self) -> None:
@@ -97,32 +112,45 @@ class _LmdbWriter(Writer):
 class _LeveldbWriter(Writer):
     def __init__(self, path: str, folder: str) -> None:
         super().__init__(path, folder)
-        plyvel: Any = _package("plyvel", "New LevelDBs", "leveldb")
-        # The sizes are those of Caffe's own LevelDBs.
-        self._db = plyvel.DB(folder, create_if_missing=True, write_buffer_size=1 << 28)
+        plyvel = _package("plyvel", "New LevelDBs", "leveldb")
+        self.errors = (OSError, plyvel.Error)
+        with _file_errors(path, self.errors):
+            self._db = plyvel.DB(folder, create_if_missing=True, write_buffer_size=_WRITE_BUFFER)
 
-    def _commit(self, records: list[tuple[bytes, bytes]], sync: bool = False) -> None:
+    def _commit(self, records: list[tuple[bytes, bytes]]) -> None:
+        self._write(records, sync=False)
+
+    def _sync(self) -> None:
+        self._write([], sync=True)
+
+    def _write(self, records: list[tuple[bytes, bytes]], sync: bool) -> None:
         with self._db.write_batch(sync=sync) as batch:
             for key, value in records:
                 batch.put(key, value)
-
-    def sync(self) -> None:
-        self._commit([], sync=True)
 
     def close(self) -> None:
         self._db.close()
 
 
-_WRITERS = {"lmdb": _LmdbWriter, "leveldb": _LeveldbWriter}
+_WRITERS: dict[str, type[Writer]] = {"lmdb": _LmdbWriter, "leveldb": _LeveldbWriter}
 
 
 def _package(module: str, what: str, extra: str) -> Any:
-    import importlib
-
     try:
         return importlib.import_module(module)
     except ImportError:
         raise MissingExtra(what, extra) from None
+
+
+@contextlib.contextmanager
+def _file_errors(path: str, errors: tuple[type[BaseException], ...]) -> Iterator[None]:
+    """Turns what goes wrong in writing into a FileError."""
+    try:
+        yield
+    except errors as problem:
+        text = getattr(problem, "strerror", None) or (problem.args[0] if problem.args else problem)
+        text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+        raise FileError(f"Cannot write the database {path}: {text.rstrip('.')}.") from None
 
 
 @contextlib.contextmanager
@@ -138,17 +166,18 @@ def new_database(path: str, backend: str) -> Iterator[Writer]:
         MissingExtra: the backend's package is not installed.
     """
     check_new(path)
-    temporary = f"{os.path.normpath(path)}.{os.getpid()}.tmp"
+    final = os.path.abspath(path)
+    temporary = f"{final}.{os.getpid()}.tmp"
     try:
-        with _file_errors(path, backend):
+        with _file_errors(path, (OSError,)):
             shutil.rmtree(temporary, ignore_errors=True)
             os.mkdir(temporary)
-            with contextlib.closing(_WRITERS[backend](path, temporary)) as writer:
-                log.info(f"Opened {backend} {path}")
-                yield writer
-                writer.flush()
-                writer.sync()
-            os.rename(temporary, os.path.normpath(path))
+        with contextlib.closing(_WRITERS[backend](path, temporary)) as writer:
+            log.info(f"Opened {backend} {path}")
+            yield writer
+            writer.finish()
+        with _file_errors(path, (OSError,)):
+            os.rename(temporary, final)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -171,46 +200,23 @@ def check_new(path: str) -> None:
         )
 
 
-@contextlib.contextmanager
-def _file_errors(path: str, backend: str) -> Iterator[None]:
-    """Turns what the backends raise into a FileError; errors of the records' own pass through."""
-    try:
-        yield
-    except (OSError, *_errors_of(backend)) as problem:
-        text = getattr(problem, "strerror", None) or (problem.args[0] if problem.args else problem)
-        text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-        raise FileError(f"Cannot write the database {path}: {text.rstrip('.')}.") from None
-
-
-def _errors_of(backend: str) -> tuple[type[BaseException], ...]:
-    try:
-        if backend == "lmdb":
-            import lmdb
-
-            return (lmdb.Error,)
-        import plyvel
-
-        return (plyvel.Error,)
-    except ImportError:
-        return ()
+def write_records(database: Writer, records: Iterable[tuple[bytes, bytes]]) -> int:
+    """Puts records, keys and values, into a database, and logs how many; returns it."""
+    count = 0
+    for count, (key, value) in enumerate(records, 1):
+        database.put(key, value)
+        if count % _AT_ONCE == 0:
+            log.info(f"Processed {count} files.")
+    if count % _AT_ONCE:
+        log.info(f"Processed {count} files.")
+    return count
 
 
 def write_database(path: str, backend: str, records: Iterable[tuple[bytes, bytes]]) -> int:
-    """Writes records, keys and values, into a new database, and logs how many.
-
-    Returns:
-        how many there were.
+    """Makes a database of records; see `new_database` and `write_records`.
 
     Raises:
-        as `new_database`, and whatever the records raise; then there is no database.
+        CaffeError: what the two raise, and the records; then there is no database.
     """
-    count = 0
     with new_database(path, backend) as database:
-        for key, value in records:
-            database.put(key, value)
-            count += 1
-            if count % _AT_ONCE == 0:
-                log.info(f"Processed {count} files.")
-        if count % _AT_ONCE:
-            log.info(f"Processed {count} files.")
-    return count
+        return write_records(database, records)

@@ -30,10 +30,16 @@ Range = tuple[int, int | None]
 
 
 class BlobVec(list[Blob]):
-    """A layer's parameters; `add_blob` is how a Python layer written for Caffe makes one."""
+    """A layer's parameters; `add_blob` is how a Python layer written for Caffe makes one.
+
+    Attributes:
+        dtype: the type of those that `add_blob` makes.
+    """
+
+    dtype: np.dtype = np.dtype(np.float32)
 
     def add_blob(self, *shape: int) -> Blob:
-        self.append(Blob(shape))
+        self.append(Blob(shape, dtype=self.dtype))
         return self[-1]
 
 
@@ -46,6 +52,7 @@ class Layer:
         equal_counts: whether it takes as many tops as bottoms.
         auto_tops: whether the net makes up tops that the text does not name (losses: one).
         loss_weight: the weight of the first top when the text gives none (losses: 1, others: 0).
+        default_lr_mult: the lr_mult of parameters for which the text has no `param` (statistics: 0, others: 1).
         may_propagate: for each bottom, whether `force_backward` may ask for its diff; missing ones may.
         always_reshape: whether reshape runs before every forward, as Caffe does it, and not only
             after a bottom has changed shape. For layers whose top shapes depend on values or on the outside.
@@ -58,6 +65,7 @@ class Layer:
         dtype: the type of the parameters: float32; float64 in gradient checks.
         folder: where files named by the layer are looked for besides the working folder.
         location: `file:line: ` of the layer in its text, or nothing.
+        param_str: the text that a Python layer is given.
     """
 
     type: ClassVar[str] = ""
@@ -66,7 +74,8 @@ class Layer:
     equal_counts: ClassVar[bool] = False
     auto_tops: ClassVar[bool] = False
     loss_weight: ClassVar[float] = 0.0
-    may_propagate: ClassVar[tuple[bool, ...]] = ()
+    default_lr_mult: ClassVar[float] = 1.0
+    may_propagate: tuple[bool, ...] = ()
     always_reshape: ClassVar[bool] = False
 
     def __init__(self, layer_param: Any, phase: int = TRAIN) -> None:
@@ -80,6 +89,7 @@ class Layer:
         self.dtype: np.dtype = np.dtype(np.float32)
         self.folder = ""
         self.location = ""
+        self.param_str = str(layer_param.python_param.param_str)
 
     # -- what a layer type writes ----------------------------------------------------------------------------
 
@@ -170,11 +180,6 @@ class Layer:
     def error(self, text: str) -> CaffeError:
         """A CaffeError that begins with where the layer stands: `net.prototxt:12: layer "conv1" (Convolution): …`."""
         return CaffeError(f'{self.location}layer "{self.name}" ({self.layer_param.type}): {text}')
-
-    @property
-    def param_str(self) -> str:
-        """The `param_str` of a Python layer."""
-        return str(self.layer_param.python_param.param_str)
 
 
 def _range_text(least: int, most: int | None) -> str:

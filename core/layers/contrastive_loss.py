@@ -47,20 +47,19 @@ class ContrastiveLoss(LossLayer):
         for shape in shapes[:2]:
             if len(shape) > 4 or any(length != 1 for length in shape[2:]):
                 raise self.error(f"expected vectors, shape N x C or N x C x 1 x 1, got shape {list(shape)}.")
-        vectors = (shapes[0] + (1,))[:2]
-        if (shapes[1] + (1,))[:2] != vectors:
+        vectors = (*shapes[0], 1)[:2]
+        if (*shapes[1], 1)[:2] != vectors:
             raise self.error(
                 f"expected two bottoms of as many channels, got shapes {list(shapes[0])} and {list(shapes[1])}."
             )
         if bottom[2].count != vectors[0]:
-            raise self.error(
-                f"expected one number for each of the {vectors[0]} pairs, got shape {list(shapes[2])}."
-            )
+            raise self.error(f"expected one number for each of the {vectors[0]} pairs, got shape {list(shapes[2])}.")
         self.batch = max(1, vectors[0])
         self.difference, self.delta = (np.empty(vectors, bottom[0].dtype) for _ in range(2))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        np.subtract(*(blob.data.reshape(self.difference.shape) for blob in bottom[:2]), out=self.difference)
+        a, b = (blob.data.reshape(self.difference.shape) for blob in bottom[:2])
+        np.subtract(a, b, out=self.difference)
         np.multiply(self.difference, self.difference, out=self.delta)
         self.squared = np.add.reduce(self.delta, axis=1)
         self.alike = np.trunc(bottom[2].data.reshape(-1)) != 0
@@ -79,9 +78,9 @@ class ContrastiveLoss(LossLayer):
         scale = float(top[0].diff) / self.batch
         factors = np.where(self.alike, 1, self._slope_apart()).astype(self.delta.dtype) * scale
         np.multiply(self.difference, factors[:, None], out=self.delta)
-        for blob, wanted, write in zip(bottom, propagate_down, (np.copyto, _negate), strict=False):
+        for blob, wanted, sign in zip(bottom, propagate_down, (1, -1), strict=False):
             if wanted:
-                write(blob.diff, self.delta.reshape(blob.shape))
+                np.multiply(self.delta.reshape(blob.shape), sign, out=blob.diff)
 
     def _slope_apart(self) -> Array:
         """The derivative of `_cost_apart` / 2 by a, as a multiple of a - b."""
@@ -89,7 +88,3 @@ class ContrastiveLoss(LossLayer):
             return np.where(self.margin - self.squared > 0, -1.0, 0.0)
         distance = np.sqrt(self.squared)
         return -np.maximum(self.margin - distance, 0) / (distance + LEAST_DISTANCE)
-
-
-def _negate(target: Array, values: Array) -> None:
-    np.negative(values, out=target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -45,10 +45,17 @@ def outermost(array: Array, but: int | None) -> int | None:
     return max(axes, key=lambda axis: abs(array.strides[axis]), default=None)
 
 
-def scratch_like(name: str, array: Array, dtype: np.dtype) -> np.ndarray:
-    """Scratch memory of an array's shape and memory order, so that ufuncs run straight through both."""
+def scratch_like(
+    name: str, array: Array, dtype: np.dtype, shape: tuple[int, ...] | None = None
+) -> np.ndarray:
+    """Scratch memory of an array's shape and memory order, so that ufuncs run straight through both.
+
+    Args:
+        shape: another shape, with as many axes.
+    """
+    shape = shape or array.shape
     if array.flags.c_contiguous:
-        return scratch(name, array.shape, dtype)
+        return scratch(name, shape, dtype)
     order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
-    memory = scratch(name, [array.shape[axis] for axis in order], dtype)
+    memory = scratch(name, [shape[axis] for axis in order], dtype)
     return memory.transpose([order.index(axis) for axis in range(array.ndim)])

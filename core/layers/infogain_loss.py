@@ -100,9 +100,7 @@ class InfogainLoss(LossLayer):
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         self.check_targets_fixed(propagate_down)
         if len(propagate_down) > 2 and propagate_down[2]:
-            raise self.error(
-                "cannot propagate to its matrix (bottom 2); put propagate_down: false on that bottom."
-            )
+            raise self.error("cannot propagate to its matrix (bottom 2); put propagate_down: false on that bottom.")
         if not propagate_down[0]:
             return
         np.copyto(self._view(), self._by_position(self.probability))

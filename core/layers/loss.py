@@ -32,7 +32,7 @@ class LossLayer(Layer):
     num_bottoms = (2, 2)
     auto_tops = True
     loss_weight = 1.0
-    may_propagate = (True, False)
+    may_propagate: tuple[bool, ...] = (True, False)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shapes = [blob.shape for blob in bottom[:2]]

@@ -53,7 +53,7 @@ class SigmoidCrossEntropyLoss(LossLayer):
         t = bottom[1].data.reshape(x.shape)
         elementwise(_costs, self.costs, x, t)
         valid = x.size
-        if self.ignored is not None:
+        if self.ignored is not None and self.ignore_label is not None:
             whole = scratch_like("cross_entropy", t, t.dtype)
             np.equal(np.trunc(t, out=whole), self.ignore_label, out=self.ignored)
             np.copyto(self.costs, 0, where=self.ignored)

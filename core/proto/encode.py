@@ -29,7 +29,10 @@ def head(number: int, length: int) -> bytes:
 
 
 def blob_bytes(data: np.ndarray, diff: np.ndarray | None = None) -> list[bytes]:
-    """A BlobProto, in pieces: data (5) and diff (6) as packed floats, shape (7); float64 as double_data and _diff (8, 9)."""
+    """A BlobProto, in pieces: data (5) and diff (6) as packed floats, shape (7).
+
+    float64 goes as double_data (8) and double_diff (9).
+    """
     shape = b"".join(varint(length) for length in data.shape)
     inner = head(1, len(shape)) + shape if data.shape else b""
     doubles = data.dtype == np.float64

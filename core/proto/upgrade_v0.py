@@ -84,12 +84,27 @@ _FIELDS: dict[str, tuple[str, tuple[str, ...] | None]] = {
     "cropsize": ("crop_size", None),
     "mirror": ("mirror", None),
 }
+# These every type has, in V1 layers too.
+_COMMON = ("name", "type", "blobs", "blobs_lr", "weight_decay")
 # What the message around a V0 layer may say that Caffe's own upgrade loses.
 _KEPT = ("include", "exclude", "loss_weight", "param", "blob_share_mode")
 
 
 def is_v0(net: NetParameter) -> bool:
     return any(layer.HasField("layer") for layer in net.layers)
+
+
+def loses_fields(net: NetParameter) -> bool:
+    """Whether V0 layers have fields that their types do not, which the upgrade leaves out with a warning."""
+    layers = [layer.layer for layer in net.layers if layer.layer.type != "padding"]
+    return not all(_has_place(old.type, field.name) for old in layers for field, _ in old.ListFields())
+
+
+def _has_place(old_type: str, name: str) -> bool:
+    if name in _COMMON or (name == "hdf5_output_param" and old_type == "hdf5_output"):
+        return True
+    types = _FIELDS.get(name, ("", ()))[1]
+    return types is None or old_type in types
 
 
 def upgrade_v0(net: NetParameter, path: str, lines: list[int]) -> list[int]:
@@ -169,7 +184,7 @@ def _fill(new: V1LayerParameter, old: Any, place: str) -> None:
             raise CaffeError(f'{place}unknown V0 type "{old.type}"{hint}')
         new.type = V1LayerParameter.LayerType.Value(V0_TYPES[old.type])
     for descriptor, value in old.ListFields():
-        if descriptor.name not in ("name", "type", "blobs", "blobs_lr", "weight_decay"):
+        if descriptor.name not in _COMMON:
             _fill_field(new, old.type, descriptor.name, value, place)
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pycaffe_lite import log, rng, snapshot
+from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net
 from pycaffe_lite.proto.printer import to_text
@@ -30,6 +31,7 @@ class Solver:
         param: the SolverParameter.
         net: the net being trained.
         test_nets: the nets for testing; they use the parameters of `net`.
+        history: what the update rule remembers, as it goes into a snapshot.
         iter: how many updates have been done.
         current_step: for multistep, how many of its steps have been taken.
         requested: set it to STOP or SNAPSHOT, from a signal handler say, and the loop will do so at the next chance.
@@ -45,6 +47,7 @@ class Solver:
         text = source if isinstance(source, SolverText) else read_solver_text(source)
         self.text = text
         self.param = text.param
+        self.history: list[Blob] = []
         self.iter = 0
         self.current_step = 0
         self.requested: str | None = None

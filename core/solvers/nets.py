@@ -66,7 +66,8 @@ def _test_sources(text: SolverText) -> list[_Source]:
     runs = len(param.test_iter)
     if runs < len(sources) or (not generic and runs != len(sources)):
         raise CaffeError(
-            f"{text.location('test_iter')}expected test_iter once for each of the {len(sources)} test net(s), got {runs}."
+            f"{text.location('test_iter')}expected test_iter once for each of the {len(sources)} test net(s), "
+            f"got {runs}."
         )
     sources += generic * (runs - len(sources))
     if param.test_state and len(param.test_state) != len(sources):
@@ -76,7 +77,8 @@ def _test_sources(text: SolverText) -> list[_Source]:
         )
     if sources and param.test_interval < 1:
         raise CaffeError(
-            f"{text.location('test_iter')}expected a test_interval of 1 or more with test_iter, got {param.test_interval}."
+            f"{text.location('test_iter')}expected a test_interval of 1 or more with test_iter, "
+            f"got {param.test_interval}."
         )
     return sources
 

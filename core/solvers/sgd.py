@@ -51,7 +51,6 @@ class SGDSolver(Solver):
         assert parameters.data is not None and parameters.diff is not None
         self.parameters = parameters
         memory = [aligned_bytes(parameters.data.nbytes).view(parameters.data.dtype) for _ in range(self.num_histories)]
-        self.history: list[Blob] = []
         for flat in memory:
             for blob, segment in zip(parameters.blobs, parameters.segments, strict=True):
                 past = Blob(blob.shape, blob.order, blob.dtype)
@@ -81,6 +80,7 @@ class SGDSolver(Solver):
                 f'expected regularization_type "L1" or "L2", got "{self.param.regularization_type}".',
             )
 
+    @np.errstate(all="ignore")  # infinities are computed as Caffe does; the loss will show them
     def apply_update(self) -> float:
         """One update of all parameters from their diffs: the order of the steps is what this solver is."""
         rate = self.learning_rate()

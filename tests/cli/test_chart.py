@@ -114,9 +114,7 @@ def test_colors_are_the_only_difference():
     assert [line.rstrip() for line in click.unstyle(colored).splitlines()] == plain.splitlines()
 
 
-@pytest.mark.parametrize(
-    "style", [Style(width=40), Style(width=80), Style(width=120), Style(width=80, unicode=False)]
-)
+@pytest.mark.parametrize("style", [Style(width=40), Style(width=80), Style(width=120), Style(width=80, unicode=False)])
 @pytest.mark.parametrize("end", [1, 7, 20, 9999, 2**31 - 1])
 def test_a_chart_keeps_to_its_width(style, end):
     label = "a label of many words that goes on and on, " * 4

@@ -97,7 +97,7 @@ def test_options_may_stand_before_the_command(runner, probing):
         (["device-query", "--help"], 0, "Usage: main device_query"),
         (["tarin"], 2, "No such command: tarin. Did you mean train?"),
         (["devicequery"], 2, "Did you mean device_query?"),
-        (["xyzzy"], 2, "No such command: xyzzy. The commands are train, test, time, device_query, lr-plot."),
+        (["xyzzy"], 2, f"No such command: xyzzy. The commands are {', '.join(cli.COMMANDS)}."),
         ([""], 2, "No such command"),
         (["--solver=x"], 2, "No such option"),
         (["lr-plot", "--solvr=x"], 2, "--solvr"),
@@ -112,9 +112,9 @@ def test_outcomes(runner, args, status, words):
 
 
 def test_help_lists_every_command_with_what_it_does(runner):
-    output = runner.invoke(cli.main, ["--help"]).output
+    words = " ".join(runner.invoke(cli.main, ["--help"]).output.split())
     for name, (_, short_help) in cli.COMMANDS.items():
-        assert any(line.split()[:1] == [name] and short_help in line for line in output.splitlines())
+        assert f"{name} {short_help}" in words
 
 
 @pytest.mark.parametrize(
@@ -137,9 +137,7 @@ def test_failures_are_one_sentence(runner, probing, monkeypatch, problem, senten
     assert result.output == f"Error: {sentence}\n"
 
 
-@pytest.mark.parametrize(
-    ("problem", "status"), [(KeyboardInterrupt(), 130), (BrokenPipeError(32, "Broken pipe"), 1)]
-)
+@pytest.mark.parametrize(("problem", "status"), [(KeyboardInterrupt(), 130), (BrokenPipeError(32, "Broken pipe"), 1)])
 def test_interruptions_are_quiet(runner, probing, monkeypatch, problem, status):
     def fail(**_):
         raise problem
@@ -168,9 +166,7 @@ sys.exit(f"imported {heavy & set(sys.modules)}" if heavy & set(sys.modules) else
 
 
 def test_help_imports_nothing_slow():
-    result = subprocess.run(
-        [sys.executable, "-c", STARTUP], capture_output=True, text=True, check=False, timeout=60
-    )
+    result = subprocess.run([sys.executable, "-c", STARTUP], capture_output=True, text=True, check=False, timeout=60)
     assert (result.returncode, result.stderr) == (0, "")
     assert "Commands:" in result.stdout
 

@@ -40,9 +40,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     texts = {
         "step": solver_text(base_lr=0.01, lr_policy="step", gamma=0.5, stepsize=2500, max_iter=10000),
-        "multi": solver_text(
-            base_lr=0.01, lr_policy="multistep", gamma=0.1, stepvalue=[50, 80], max_iter=100
-        ),
+        "multi": solver_text(base_lr=0.01, lr_policy="multistep", gamma=0.1, stepvalue=[50, 80], max_iter=100),
         "endless": solver_text(base_lr=0.01, lr_policy="exp", gamma=0.99),
         "zero": solver_text(base_lr=0, lr_policy="fixed", max_iter=10),
         "cosine": solver_text(base_lr=0.01, lr_policy="cosine", max_iter=10),
@@ -238,9 +236,7 @@ def test_the_same_curves_give_the_same_picture(runner, folder):
 
 
 def test_a_picture_has_a_line_for_each_solver_and_each_step(folder):
-    rates = [
-        lr_curves.read(path, None, 1000) for path in ("multi.prototxt", "zero.prototxt", "_$x$\\foo.prototxt")
-    ]
+    rates = [lr_curves.read(path, None, 1000) for path in ("multi.prototxt", "zero.prototxt", "_$x$\\foo.prototxt")]
     figure = lr_figure._figure(lr_curves.to_curves(rates), log=False)
     curves_and_guides = figure.axes[0].get_lines()
     assert [list(line.get_xdata()) for line in curves_and_guides if len(line.get_xdata()) == 2] == [

@@ -39,8 +39,7 @@ for norm in ("L1", "L2"):
     for shape in ((4, 5), IMAGES):
         add(
             Case(
-                text='type: "HingeLoss" bottom: "x" bottom: "label" top: "loss" '
-                f"hinge_loss_param {{ norm: {norm} }}",
+                text=f'type: "HingeLoss" bottom: "x" bottom: "label" top: "loss" hinge_loss_param {{ norm: {norm} }}',
                 bottoms=(shape, labels(shape[:1], 5)),
                 tops=((),),
                 name=f"{norm}-{len(shape)}-axes",
@@ -117,8 +116,7 @@ for name, field, targets in (
 ):
     add(
         Case(
-            text='type: "SigmoidCrossEntropyLoss" bottom: "x" bottom: "t" top: "loss" '
-            f"loss_param {{ {field} }}",
+            text=f'type: "SigmoidCrossEntropyLoss" bottom: "x" bottom: "t" top: "loss" loss_param {{ {field} }}',
             bottoms=(IMAGES, targets),
             tops=((),),
             name=name,

@@ -24,6 +24,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +71,8 @@ class Case:
         large: bottoms for the threads to share, where those above are too small for the layer to cut.
         prepare: writes the files that the layer reads into a folder.
         in_place_agrees: whether in place the result is that of the layer out of place.
+        once: whether the layer refuses a second forward.
+        arrange: does what a caller has to do to the layer before the first forward.
     """
 
     text: str
@@ -88,6 +91,8 @@ class Case:
     large: Sequence[Spec] = ()
     prepare: Callable[[Path], None] | None = None
     in_place_agrees: bool = True
+    once: bool = False
+    arrange: Callable[[Any], None] | None = None
 
     @property
     def type(self) -> str:

@@ -65,7 +65,9 @@ def test_going_on_with_the_data_from_the_start(name: str) -> None:
 
 @pytest.mark.parametrize("entry", AVERAGES, ids=lambda entry: f"{entry['average_loss']}-{entry['display']}")
 def test_the_losses_that_the_log_shows(tmp_path: Path, entry: dict) -> None:  # type: ignore[type-arg]
-    options = [f'{key}: "{value}"' if isinstance(value, str) else f"{key}: {value}" for key, value in entry["options"].items()]
+    options = [
+        f'{key}: "{value}"' if isinstance(value, str) else f"{key}: {value}" for key, value in entry["options"].items()
+    ]
     path = tmp_path / "solver.prototxt"
     path.write_text(
         "\n".join(options)

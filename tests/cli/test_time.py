@@ -1,0 +1,85 @@
+"""`pycaffe-lite time`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cli_rig import NET, Command, write_run
+from net_rig import layer
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_run(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_table() -> None:
+    command = Command("time", "--model=net.prototxt", "--iterations=3")
+    assert (command.status, command.output, command.warned) == (0, "", [])
+    said = command.said[command.said.index("Network initialization done.") + 1 :]
+    number = r"[-+.e\d]+"
+    patterns = [
+        "Performing Forward",
+        f"Initial loss: {number}",
+        "Performing Backward",
+        r"\*\*\* Benchmark begins \*\*\*",
+        r"Testing for 3 iterations\.",
+        *(rf"Iteration: {i} forward-backward time: {number} ms\." for i in (1, 2, 3)),
+        "Average time per layer: ",
+        *(rf" *{name}\t{way}: {number} ms\." for name in ("data", "fc", "loss") for way in ("forward", "backward")),
+        rf"Average Forward pass: {number} ms\.",
+        rf"Average Backward pass: {number} ms\.",
+        rf"Average Forward-Backward: {number} ms\.",
+        rf"Total Time: {number} ms\.",
+        r"\*\*\* Benchmark ends \*\*\*",
+    ]
+    assert len(said) == len(patterns)
+    for line, pattern in zip(said, patterns, strict=True):
+        assert re.fullmatch(pattern, line), (line, pattern)
+
+
+def test_the_times_add_up() -> None:
+    said = Command("time", "--model=net.prototxt", "--iterations=20").said
+
+    def milliseconds(pattern: str) -> list[float]:
+        return [float(match[1]) for line in said if (match := re.search(pattern, line))]
+
+    for way, name in (("forward", "Forward pass"), ("backward", "Backward pass")):
+        (mean,) = milliseconds(rf"Average {name}: (\S+) ms")
+        assert sum(milliseconds(rf"\t{way}: (\S+) ms")) == pytest.approx(mean, rel=1e-3)
+    (total,), (mean,) = milliseconds(r"Total Time: (\S+) ms"), milliseconds(r"Forward-Backward: (\S+) ms")
+    assert total == pytest.approx(20 * mean, rel=1e-4)
+    assert sum(milliseconds(r"^Iteration: .* time: (\S+) ms")) <= total * 1.001
+
+
+@pytest.mark.parametrize(("phase", "there"), [("TRAIN", False), ("TEST", True)])
+def test_the_phase(phase: str, there: bool) -> None:
+    said = Command("time", "--model=net.prototxt", f"--phase={phase}", "--iterations=1").said
+    assert ("Creating Layer accuracy" in said) is there
+
+
+def test_level_and_stage(folder: Path) -> None:
+    (folder / "net.prototxt").write_text(
+        NET + layer("more", "Silence", ["fc"], more='include { stage: "b" min_level: 2 }')
+    )
+    said = Command("time", "--model=net.prototxt", "--stage=b", "--level=2", "--iterations=1").said
+    assert any(line.strip().startswith("more\tforward") for line in said)
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "sentence"),
+    [
+        ([], 2, "Give the net to measure: --model net.prototxt."),
+        (["--model=net.prototxt", "--phase=VALIDATE"], 2, "'TRAIN', 'TEST'"),
+        (["--model=missing.prototxt"], 1, 'There is no file "missing.prototxt"'),
+    ],
+)
+def test_what_cannot_be(args: list[str], status: int, sentence: str) -> None:
+    command = Command("time", *args)
+    assert command.status == status
+    assert sentence in command.sentence()
