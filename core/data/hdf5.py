@@ -87,8 +87,9 @@ class RowFile:
         except OSError as problem:
             raise FileError(f"{path}: expected an HDF5 file that can be read: {reason(problem)}.") from None
         try:
-            self._datasets = [self._dataset(name, h5py) for name in names]
-            self._check_rows(names)
+            with self._told():
+                self._datasets = [self._dataset(name, h5py) for name in names]
+                self._check_rows(names)
         except BaseException:
             self.close()
             raise
@@ -131,7 +132,7 @@ class RowFile:
         Raises:
             FileError: the file is damaged.
         """
-        try:
+        with self._told():
             if not self._whole and 4 * self.rows * sum(map(prod, self.shapes)) <= WHOLE_BYTES:
                 self._whole = [_all_of(dataset) for dataset in self._datasets]
             for i, array in enumerate(out):
@@ -139,10 +140,18 @@ class RowFile:
                     array[...] = self._whole[i][rows]
                 else:
                     _read_into(array, self._datasets[i], rows)
-        except (OSError, RuntimeError, ValueError) as problem:
-            raise FileError(f"{self.path}: cannot be read: {reason(problem)}.") from None
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Makes a FileError of what h5py raises; that is errors of many classes for damaged files."""
+        try:
+            yield
+        except CaffeError:
+            raise
         except MemoryError:
             raise FileError(f"{self.path}: not enough memory for its rows.") from None
+        except Exception as problem:
+            raise FileError(f"{self.path}: cannot be read: {reason(problem)}.") from None
 
     def close(self) -> None:
         self._whole = []
@@ -204,9 +213,7 @@ class RowFeed:
         """
         numbers = [int(state.get(name, -1)) for name in ("pass", "file", "row")]
         if min(numbers) < 0 or numbers[1] >= len(self._paths):
-            raise CaffeError(
-                f"A state of {len(self._paths)} HDF5 file(s) is a pass, a file and a row, got {state}."
-            )
+            raise CaffeError(f"A state of {len(self._paths)} HDF5 file(s) is a pass, a file and a row, got {state}.")
         with self._unless_it_fails():
             self._pass, self._place, self._row = numbers
             if self._seed is not None:

@@ -13,6 +13,12 @@ from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
 from pycaffe_lite.rng import Generator
 
 
+def find_root(root: str, first: str, folder: str) -> str:
+    """What to put before images' names: the root as it is given, or if the first image is not there, in a folder."""
+    beside = os.path.join(folder, root)
+    return beside if not os.path.exists(root + first) and os.path.exists(beside + first) else root
+
+
 class ImageListSource(Source):
     """The images of a list, decoded when they are read.
 
@@ -33,9 +39,7 @@ class ImageListSource(Source):
         self.name = path
         self._images = read_list(path)
         self._color, self._height, self._width = color, height, width
-        first = root + self._images[0].name
-        beside = os.path.join(folder, first)
-        self._root = os.path.join(folder, root) if not os.path.exists(first) and os.path.exists(beside) else root
+        self._root = find_root(root, self._images[0].name, folder)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -77,5 +81,5 @@ class ShuffledList(ShuffledSource):
         if seed != self.seed or last > epoch:
             self._generator, self._order, last = Generator(self.seed), np.arange(len(self)), -1
         for _ in range(epoch - last):
-            self._order = np.array(shuffled(self._order, self._generator), np.intp)
+            self._order = np.array(shuffled(self._order.tolist(), self._generator), np.intp)
         self._order_is_of = (self.seed, epoch)

@@ -76,6 +76,7 @@ MODULES = {
     "TanH": "sigmoids",
     "Threshold": "activations",
     "Tile": "tile",
+    "WindowData": "window_data",
 }
 """Which module of this package holds a type."""
 

@@ -17,9 +17,9 @@ class ArgMax(Layer):
 
     Bottoms: x, any shape with one axis or more.
     Tops: without `axis`: N x 1 x top_k, the indices into the item, counted in logical order, or with
-        out_max_val N x 2 x top_k, indices before values (with ones behind them if x has more axes); with
-        `axis`: like x, of length top_k along the axis, the indices, or with out_max_val the values. At
-        least three axes. The greatest comes first.
+        out_max_val N x 2 x top_k, indices before values, with ones behind them if x has more than three axes;
+        with `axis`: like x, of length top_k along the axis, the indices, or with out_max_val the values. The
+        greatest comes first.
     Parameters: argmax_param { top_k: 1, out_max_val: false, axis: none }; a negative axis counts from the end.
 
     Of equal values the one with the greater index comes first. There is no derivative: asking for one is an
@@ -41,13 +41,10 @@ class ArgMax(Layer):
                 f"expected top_k from 1 to {choices}, the number of values, for shape {list(x.shape)}, "
                 f"got {self.top_k}."
             )
-        shape = [1] * max(3, x.num_axes)
         if self.axis is None:
-            shape[:3] = x.shape[0], 2 if self.values else 1, self.top_k
+            top[0].reshape(x.shape[0], 2 if self.values else 1, self.top_k, *[1] * (x.num_axes - 3))
         else:
-            shape[: x.num_axes] = x.shape
-            shape[self.axis] = self.top_k
-        top[0].reshape(*shape)
+            top[0].reshape(*x.shape[: self.axis], self.top_k, *x.shape[self.axis + 1 :])
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         x, out = bottom[0].data, top[0].data
@@ -61,9 +58,7 @@ class ArgMax(Layer):
         rows = np.moveaxis(x, self.axis, -1)
         best = greatest(rows, self.top_k)
         found = np.take_along_axis(rows, best, -1) if self.values else best
-        out.reshape(*x.shape[: self.axis], self.top_k, *x.shape[self.axis + 1 :])[...] = np.moveaxis(
-            found, -1, self.axis
-        )
+        out[...] = np.moveaxis(found, -1, self.axis)
 
 
 def greatest(x: np.ndarray, count: int) -> np.ndarray:

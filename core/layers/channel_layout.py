@@ -3,7 +3,8 @@
 NumPy needs long inner loops to be fast. Where one channel has many elements in a row (plain memory, large
 images), a matrix row is one channel and meets one number. Where it has few (channels-last memory), a row is
 many pixels long and meets a vector of channels that is repeated as often. Sums over everything but the
-channels are products with a vector of ones, which BLAS does at the speed of memory.
+channels are products with a vector of ones, which BLAS does at the speed of memory; by np.dot, because np.matmul
+keeps the other threads waiting (it holds the GIL) while it computes a result of 500 elements or fewer.
 """
 
 from __future__ import annotations
@@ -22,8 +23,12 @@ Factors = tuple[int, int, int, int]
 RUN = 8192
 """Elements of an inner loop: from here on, the length of NumPy's buffers, it is about half as fast again."""
 
-PIECE = 1 << 16
-"""Elements of a piece: a handful of float32 arrays of that length stay in a core's cache between two steps."""
+PIECE = 1 << 17
+"""Elements of a piece. Smaller ones would fit a core's cache better, but then the steps are so short that threads
+wait for each other between them: this length was the best or nearly so with one thread and with two."""
+
+LEAST_WIDTH = 1024
+"""Elements of a row in pieces that are cut between the channels."""
 
 
 class Cut(NamedTuple):
@@ -86,9 +91,7 @@ class ShortRuns(Layout):
         rows = outer // self.times
         self.shape = (lead * rows, self.width)
         self.spread_shape = (lead, self.width)
-        row_cuts = slices(rows, -(-rows * self.width // PIECE)) if rows * self.width * lead else []
-        wide = self.times == 1 and self.width > 2 * PIECE
-        column_cuts = slices(self.width, -(-self.width // PIECE)) if wide else [slice(0, self.width)]
+        row_cuts, column_cuts = self._cut(rows) if rows * self.width * lead else ([], [])
         self.cuts = [
             Cut(slice(at * rows + cut.start, at * rows + cut.stop), columns, at, group)
             for at in range(lead)
@@ -97,6 +100,13 @@ class ShortRuns(Layout):
         ]
         self.partial_shape = (lead, len(row_cuts), self.unit)
         self.most_summed = max((cut.stop - cut.start for cut in row_cuts), default=0) * self.times
+
+    def _cut(self, rows: int) -> tuple[list[slice], list[slice]]:
+        """Between its rows; between the channels where one row is more than a piece."""
+        if self.width > 2 * PIECE:
+            width = max(LEAST_WIDTH, PIECE // rows)
+            return [slice(0, rows)], slices(self.width, -(-self.width // width))
+        return slices(rows, -(-rows * self.width // PIECE)), [slice(0, self.width)]
 
     def spread(self, vector: np.ndarray, out: np.ndarray) -> None:
         lead, _, channels, inner = self.factors
@@ -107,7 +117,7 @@ class ShortRuns(Layout):
 
     def add(self, cut: Cut, matrix: Array, ones: np.ndarray, partial: np.ndarray) -> None:
         units = matrix if self.times == 1 else matrix.reshape(-1, self.unit)
-        np.matmul(ones[: len(units)], units, out=partial[cut.lead, cut.group, cut.columns])
+        np.dot(ones[: len(units)], units, out=partial[cut.lead, cut.group, cut.columns])
 
     def total(self, partial: np.ndarray) -> np.ndarray:
         lead, _, channels, inner = self.factors
@@ -137,7 +147,7 @@ class LongRuns(Layout):
         return spread[cut.rows]
 
     def add(self, cut: Cut, matrix: Array, ones: np.ndarray, partial: np.ndarray) -> None:
-        np.matmul(matrix, ones[: matrix.shape[1]], out=partial[cut.group, cut.rows])
+        np.dot(matrix, ones[: matrix.shape[1]], out=partial[cut.group, cut.rows])
 
     def total(self, partial: np.ndarray) -> np.ndarray:
         lead, outer, channels, _ = self.factors

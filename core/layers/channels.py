@@ -1,6 +1,6 @@
 """One value for each channel, over whole blobs: broadcasting it, and summing into it.
 
-The work goes along memory, whatever the memory order, in pieces that a cache holds and threads share.
+The work goes along memory, whatever the memory order, in pieces that the threads share.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Channels:
         factors = _factor(blob.shape, self.order, first, last)
         if factors is None:
             self.order = tuple(range(blob.num_axes))
-            factors = (prod(blob.shape[:first]), prod(blob.shape[first:last]), prod(blob.shape[last:]))
-            factors = (1, *factors)
+            parts = blob.shape[:first], blob.shape[first:last], blob.shape[last:]
+            factors = (1, prod(parts[0]), prod(parts[1]), prod(parts[2]))
         self.factors: Factors = factors
         lead, outer, channels, inner = factors
         self.count, self.size = lead * channels, outer * inner
@@ -150,7 +150,9 @@ def _factor(shape: Sequence[int], order: Sequence[int], first: int, last: int) -
             return None
         start = order.index(block[0]) if block else leading
         if list(order[start : start + len(block)]) == block:
-            parts = (order[leading:start], block, order[start + len(block) :])
-            lead, *others = (prod(shape[axis] for axis in part) for part in (front, *parts))
-            return (lead, *others)  # type: ignore[return-value]
+            lead, outer, channels, inner = (
+                prod(shape[axis] for axis in part)
+                for part in (front, order[leading:start], block, order[start + len(block) :])
+            )
+            return lead, outer, channels, inner
     return None

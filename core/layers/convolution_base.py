@@ -18,7 +18,7 @@ from pycaffe_lite.layers.window_param import read_window
 from pycaffe_lite.layers.window_product import WindowProduct, sum_product
 from pycaffe_lite.parallel import parallel_for, scratch, slices
 
-PARTIAL_BYTES = 32 << 20
+PARTIAL_BYTES = 16 << 20
 """About what the partial weight gradients of a layer may take."""
 
 FEW_IMAGES = 4
@@ -101,7 +101,7 @@ class ConvolutionBase(Layer):
             )
         sizes = shape[self.axis + 1 :]
         result = self.window.input(sizes) if self.transposed else self.window.output(sizes)
-        if any(length < 1 for length in result):
+        if any(length < 1 for length in (*sizes, *result)):
             raise self.error(self._no_output(shape))
         for blob in top:
             order = (*range(self.axis), *range(self.axis + 1, len(shape)), self.axis)
@@ -116,22 +116,18 @@ class ConvolutionBase(Layer):
     def _cut(self, batch: int, image: Sequence[int], count: Sequence[int]) -> None:
         """Cuts the work, by shapes alone.
 
-        blocks: rows of windows, about as many as BLOCK_BYTES of their matrix; each is one step of a product.
+        blocks: rows of windows; each is one step of a product.
         chunks: image rows that are set on their own: whole images, parts of them where there are only a few.
         pieces: lists of blocks that each sum a gradient of their own.
         """
         windows, height = count[0] if count else 1, image[0] if image else 1
-        size = max(1, windows * self.product.row_bytes(count))
-        together = max(1, self.product.block_bytes // size)
-        parts = FEW_IMAGES // max(1, batch)
-        groups = slices(batch, batch if parts > 1 else -(-batch // together)) if batch else []
-        bands = slices(windows, max(-(-size // self.product.block_bytes), min(parts, windows // LEAST_ROWS)))
-        cuts = slices(height, min(parts, height // LEAST_ROWS))
-        self.blocks = [Block(images, band) for images in groups for band in bands]
-        self.chunks = [Block(images, cut) for images in groups for cut in cuts]
-        partial = prod(self.product.weight_shape) * self.dtype.itemsize
-        pieces = slices(len(self.blocks), min(16, max(4, PARTIAL_BYTES // partial)))
-        self.pieces = [self.blocks[piece] for piece in pieces] if batch else []
+        size, product = windows * self.product.row_bytes(count), self.product
+        self.blocks = _blocks(batch, windows, size, product.block_bytes)
+        self.chunks = _blocks(batch, height, size, product.block_bytes, cut_large=False)
+        gradient = _blocks(batch, windows, size, product.gradient_bytes)
+        partial = prod(product.weight_shape) * self.dtype.itemsize
+        pieces = slices(len(gradient), min(16, max(4, PARTIAL_BYTES // partial)))
+        self.pieces = [gradient[piece] for piece in pieces] if gradient else []
 
     # -- views -----------------------------------------------------------------------------------------------
 
@@ -239,6 +235,21 @@ class ConvolutionBase(Layer):
                 np.add(place, part[..., cuts[i]], out=place)
 
         parallel_for(len(cuts), add)
+
+
+def _blocks(batch: int, rows: int, image_bytes: int, block_bytes: int, cut_large: bool = True) -> list[Block]:
+    """Cuts a batch of images of so many rows.
+
+    Several images make a block where they are small, parts of one where it is large (if `cut_large`), or where there
+    are so few that threads would be idle.
+    """
+    parts = FEW_IMAGES // max(1, batch)
+    bands = min(parts, rows // LEAST_ROWS)
+    if cut_large:
+        bands = max(bands, -(-image_bytes // block_bytes))
+    together = 1 if bands > 1 else max(1, block_bytes // max(1, image_bytes))
+    groups = slices(batch, -(-batch // together)) if batch else []
+    return [Block(images, band) for images in groups for band in slices(rows, bands)]
 
 
 def _channels_last(array: Array) -> Array:

@@ -7,16 +7,17 @@ rows of pixels, in one call of `einsum`, which keeps a row of results in the cac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import product
-from math import gcd, prod
-from typing import NamedTuple
+from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from pycaffe_lite.layers.window import Place, Span, Window, dense
-from pycaffe_lite.parallel import PIECE_BYTES, scratch
+from pycaffe_lite.parallel import scratch
+
+BLOCK_BYTES = 1 << 20
+"""Rows of a map that are worked on together: with the pixels they see they fit a second-level cache."""
 
 RUN = 1024
 """Weights are repeated for neighbouring pixels up to about that many values: longer inner loops, still in the cache."""
@@ -31,22 +32,6 @@ def is_depthwise(window: Window, image_channels: int, map_channels: int, group: 
     return alone and bool(window.kernel)
 
 
-class Phase(NamedTuple):
-    """Along an axis, pixels a stride apart, which see the same taps.
-
-    Attributes:
-        pixels: which, in the image rows at hand.
-        taps: which of the kernel.
-        first: the window whose first tap, of those, lies on the first pixel.
-        back: by how many windows earlier each next tap is.
-    """
-
-    pixels: slice
-    taps: slice
-    first: int
-    back: int
-
-
 class DepthwiseProduct:
     """Like WindowProduct, where group = image channels; each may have several map channels.
 
@@ -56,14 +41,16 @@ class DepthwiseProduct:
         dtype: of the values.
     """
 
-    block_bytes = PIECE_BYTES
+    block_bytes = gradient_bytes = BLOCK_BYTES
 
     def __init__(self, window: Window, image_channels: int, map_channels: int, dtype: np.dtype) -> None:
         self.window, self.dtype = window, dtype
         self.channels, self.multiple = map_channels, map_channels // image_channels
-        # einsum's names for the axes: the kernel's, then the batch, the map's spatial ones, and the channels.
+        # einsum's names for the axes: taps, the batch, places, pixels of a stride at a place, and a run of channels.
         axes = len(window.kernel)
-        self.taps, self.map_axes = list(range(axes)), list(range(axes, 2 * axes + 2))
+        self.taps, self.batch = list(range(axes)), axes
+        self.places, self.inner = list(range(axes + 1, 2 * axes + 1)), list(range(2 * axes + 1, 3 * axes))
+        self.run = 3 * axes
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
@@ -73,8 +60,14 @@ class DepthwiseProduct:
         """What one row of a map takes."""
         return prod(count[1:]) * self.channels * self.dtype.itemsize
 
+    # -- gather and the weights' gradient --------------------------------------------------------------------
+
     def gather(self, image: np.ndarray, weight: np.ndarray, out: np.ndarray, rows: Span) -> None:
-        self._filter(self._windows(image, rows), weight, out)
+        target = out if out.flags.c_contiguous else scratch("map", out.shape, out.dtype)
+        labels = [self.batch, *self.places, self.run]
+        self._sum_taps(self._windows(image, rows), weight, [*self.taps, self.run], target, labels)
+        if target is not out:
+            np.copyto(out, target)
 
     def _windows(self, image: np.ndarray, rows: Span) -> np.ndarray:
         """A view taps x N x windows x map channels of the images, with their border."""
@@ -83,41 +76,36 @@ class DepthwiseProduct:
         strides = (*tap_strides, *window_strides, padded.strides[-1])
         return as_strided(padded, (*taps, *windows, self.channels), strides)
 
-    def _filter(self, view: np.ndarray, weight: np.ndarray, out: np.ndarray) -> None:
-        """out = sum over the taps of view * weight; the view has the taps' axes before those of out."""
-        run = out.strides[-1] == out.itemsize
-        target = out if run else scratch("map", out.shape, out.dtype)
-        repeat = self._repeat(view) if target.flags.c_contiguous else 1
-        if repeat > 1:
-            pixels, channels = view.shape[-2:]
-            flat = target.reshape(*target.shape[:-2], pixels // repeat, channels * repeat)
-            strides = (*view.strides[:-2], view.strides[-2] * repeat, view.strides[-1])
-            view = as_strided(view, (*weight.shape[:-1], *flat.shape), strides)
-            self._sum_taps(view, np.tile(weight, repeat), flat)
-        else:
-            self._sum_taps(view, weight, target)
-        if not run:
-            np.copyto(out, target)
+    def _sum_taps(
+        self, view: np.ndarray, weight: np.ndarray, weight_labels: list[int], out: np.ndarray, labels: list[int]
+    ) -> None:
+        """out = sum over the taps of view * weight.
 
-    def _sum_taps(self, view: np.ndarray, weight: np.ndarray, out: np.ndarray) -> None:
-        map_axes, channel_axis = self.map_axes, self.map_axes[-1]
-        np.einsum(view, [*self.taps, *map_axes], weight, [*self.taps, channel_axis], map_axes, out=out)
+        Neighbouring places are treated as one with a longer run, if they are neighbours in memory too.
 
-    def _repeat(self, view: np.ndarray) -> int:
-        """How many neighbouring pixels of a row to treat as one of so many times the channels."""
-        pixels, channels = view.shape[-2:]
-        if view.strides[-2] != channels * view.itemsize:
-            return 1
-        return max(n for n in range(1, max(2, RUN // channels + 1)) if pixels % n == 0)
+        Args:
+            view: taps x N x places x run.
+            weight: its last axis is the run.
+            out: dense, N x places x run, with axes for the pixels of a stride among them.
+            labels: the names of out's axes.
+        """
+        places, run = view.shape[-2:]
+        if view.strides[-2] == run * view.itemsize:
+            repeat = max(n for n in range(1, max(2, RUN // run + 1)) if places % n == 0)
+            shape, strides = (*view.shape[:-2], places // repeat, run * repeat), view.strides
+            view = as_strided(view, shape, (*strides[:-2], strides[-2] * repeat, strides[-1]))
+            out = out.reshape(*out.shape[:-2], *shape[-2:])
+            weight = np.tile(weight, repeat)
+        np.einsum(view, [*self.taps, self.batch, *self.places, self.run], weight, weight_labels, labels, out=out)
 
     def weight_gradient(
         self, image: np.ndarray, maps: np.ndarray, rows: Span, total: np.ndarray, first: bool
     ) -> None:
         """The sum over rows is kept for each pixel of a row, and those are added up at last: long inner loops."""
         view, diff = self._windows(image, rows), dense(maps, "map")
-        kept = [*self.taps, *self.map_axes[-2:]]
+        labels = [self.batch, *self.places, self.run]
         sums = scratch("sums", (*self.window.kernel, *diff.shape[-2:]), self.dtype)
-        np.einsum(view, [*self.taps, *self.map_axes], diff, self.map_axes, kept, out=sums)
+        np.einsum(view, [*self.taps, *labels], diff, labels, [*self.taps, self.places[-1], self.run], out=sums)
         part = total if first else scratch("product", total.shape, total.dtype)
         np.add.reduce(sums, axis=-2, out=part)
         if not first:
@@ -128,60 +116,89 @@ class DepthwiseProduct:
     def scatter(self, maps: np.ndarray, weight: np.ndarray, image: np.ndarray, pixels: Span) -> None:
         """Each pixel takes its sum over the windows that reach it.
 
-        Pixels whose places modulo the stride agree see the same taps, at neighbouring windows, so each such phase
-        is a filter over the map.
+        The pixels of a stride see the same windows, each with taps of its own: so this too is a filter over the map,
+        whose result at a place is a whole stride of pixels. It has extent / stride taps, rounded up.
         """
-        spans = [pixels, *((0, size) for size in image.shape[2:-1])]
-        reach = [self._reach(axis, span) for axis, span in enumerate(spans)]
-        maps = self._bordered(maps, reach)
-        axes = [list(self._phases(axis, span, reach[axis][0])) for axis, span in enumerate(spans)]
-        for phases in product(*axes):
-            place = image[(slice(None), *(phase.pixels for phase in phases))]
-            self._scatter_phase(phases, maps, weight[tuple(phase.taps for phase in phases)], place)
+        stride = self.window.stride[0]
+        row = prod(image.shape[2:-1]) * len(image) * self.channels * self.dtype.itemsize
+        step = max(1, self.block_bytes // max(1, row * stride)) * stride
+        weight = self._by_strides(weight)
+        for first in range(0, image.shape[1], step):
+            band = image[:, first : first + step]
+            begin = pixels[0] + first
+            spans = [(begin, begin + band.shape[1]), *((0, size) for size in image.shape[2:-1])]
+            self._scatter_band(maps, weight, band, spans)
 
-    def _scatter_phase(self, phases: Sequence[Phase], maps: np.ndarray, weight: np.ndarray, place: np.ndarray) -> None:
-        if not weight.size:
-            place.fill(0)
-            return
-        corner = maps[(slice(None), *(slice(phase.first, None) for phase in phases))]
-        steps = corner.strides[1:-1]
-        view = as_strided(
-            corner,
-            (*weight.shape[:-1], *place.shape[:-1], self.channels),
-            (*(-phase.back * step for phase, step in zip(phases, steps, strict=True)), *corner.strides),
+    def _steps(self) -> list[Span]:
+        """Along each axis, how many windows reach a stride of pixels, and how far each is from the next."""
+        return [
+            (kernel, dilation) if stride == 1 else (-(-extent // stride), 1)
+            for kernel, dilation, stride, extent in zip(
+                self.window.kernel, self.window.dilation, self.window.stride, self.window.extent, strict=True
+            )
+        ]
+
+    def _by_strides(self, weight: np.ndarray) -> np.ndarray:
+        """The weights with each kernel axis as steps x stride; zeros fill the gaps of a dilation and the last step."""
+        steps, strides = [steps for steps, _ in self._steps()], self.window.stride
+        gaps = [1 if stride == 1 else d for stride, d in zip(strides, self.window.dilation, strict=True)]
+        full = np.zeros((*(n * stride for n, stride in zip(steps, strides, strict=True)), self.channels), self.dtype)
+        full[tuple(slice(0, k * gap, gap) for k, gap in zip(self.window.kernel, gaps, strict=True))] = weight
+        split = _alternate(steps, strides)
+        return full.reshape(*split[:-1], split[-1] * self.channels)
+
+    def _scatter_band(
+        self, maps: np.ndarray, weight: np.ndarray, image: np.ndarray, spans: Sequence[Span]
+    ) -> None:
+        """Sets the pixels of those spans."""
+        strides, pads = self.window.stride, self.window.pad
+        # Places are strides of pixels, counted from the corner of the first window.
+        places = [
+            ((begin + pad) // stride, (end - 1 + pad) // stride + 1)
+            for (begin, end), pad, stride in zip(spans, pads, strides, strict=True)
+        ]
+        lengths = [b - a for a, b in places]
+        split = _alternate(lengths, strides)
+        shape = (len(image), *split[:-1], split[-1] * self.channels)
+        direct = image.size == prod(shape) and image.flags.c_contiguous
+        out = image.reshape(shape) if direct else scratch("strides", shape, image.dtype)
+        self._sum_taps(
+            self._windows_at(maps, places),
+            weight,
+            _alternate(self.taps, [*self.inner, self.run]),
+            out,
+            [self.batch, *_alternate(self.places, [*self.inner, self.run])],
         )
-        if self.multiple == 1:
-            self._filter(view, weight, place)
+        if direct:
             return
-        result = scratch("phase", (*place.shape[:-1], self.channels), place.dtype)
-        self._filter(view, weight, result)
-        np.add.reduce(result.reshape(*place.shape, self.multiple), axis=-1, out=place)
+        whole = out.reshape(len(image), *(n * s for n, s in zip(lengths, strides, strict=True)), -1, self.multiple)
+        corners = [begin + pad - a * s for (begin, _), (a, _), pad, s in zip(spans, places, pads, strides, strict=True)]
+        inside = [slice(at, at + end - begin) for at, (begin, end) in zip(corners, spans, strict=True)]
+        np.add.reduce(whole[(slice(None), *inside)], axis=-1, out=image)
 
-    def _phases(self, axis: int, pixels: Span, origin: int) -> Iterator[Phase]:
-        """The phases of a range of pixels; windows are counted from `origin`."""
-        stride, pad, dilation = (lengths[axis] for lengths in (self.window.stride, self.window.pad, self.window.dilation))
-        step = stride // gcd(stride, dilation)
-        for start in range(min(stride, pixels[1] - pixels[0])):
-            offset = pixels[0] + start + pad
-            taps = [tap for tap in range(self.window.kernel[axis]) if (offset - tap * dilation) % stride == 0]
-            first = (offset - taps[0] * dilation) // stride - origin if taps else 0
-            where = slice(taps[0], None, step) if taps else slice(0)
-            yield Phase(slice(start, None, stride), where, first, step * dilation // stride)
+    def _windows_at(self, maps: np.ndarray, places: Sequence[Span]) -> np.ndarray:
+        """A view steps x N x places x run of the maps: the windows that reach each place, zeros where there are none.
 
-    def _reach(self, axis: int, pixels: Span) -> Span:
-        """All windows that may reach a range of pixels, those outside the map included."""
-        stride, pad, extent = self.window.stride[axis], self.window.pad[axis], self.window.extent[axis]
-        return (pixels[0] + pad - extent + 1) // stride, (pixels[1] - 1 + pad) // stride + 1
-
-    def _bordered(self, maps: np.ndarray, reach: Sequence[Span]) -> np.ndarray:
-        """The maps in a range of windows, with zeros for those outside."""
-        bordered = scratch("padded", (len(maps), *(end - begin for begin, end in reach), self.channels), maps.dtype)
+        Each window comes once for every pixel of a stride of the last axis, so that these are one long run.
+        """
+        steps, stride = self._steps(), self.window.stride[-1]
+        reach = [(a - (n - 1) * back, b) for (a, b), (n, back) in zip(places, steps, strict=True)]
+        bordered = scratch("padded", (len(maps), *(b - a for a, b in reach), stride, self.channels), maps.dtype)
         source: Place = (slice(None),)
         inside: Place = (slice(None),)
-        for (begin, end), count in zip(reach, maps.shape[1:-1], strict=True):
-            first, last = min(max(begin, 0), count), min(max(end, 0), count)
-            bordered[(*inside, slice(0, first - begin))] = 0
-            bordered[(*inside, slice(last - begin, None))] = 0
-            source, inside = (*source, slice(first, last)), (*inside, slice(first - begin, last - begin))
-        bordered[inside] = maps[source]
-        return bordered
+        for (a, b), count in zip(reach, maps.shape[1:-1], strict=True):
+            first, last = min(max(a, 0), count), min(max(b, 0), count)
+            bordered[(*inside, slice(0, first - a))] = 0
+            bordered[(*inside, slice(last - a, None))] = 0
+            source, inside = (*source, slice(first, last)), (*inside, slice(first - a, last - a))
+        bordered[inside] = maps[source][..., None, :]
+        flat = bordered.reshape(*bordered.shape[:-2], stride * self.channels)
+        corner = flat[(slice(None), *(slice((n - 1) * back, None) for n, back in steps))]
+        backs = [-back * length for (_, back), length in zip(steps, corner.strides[1:-1], strict=True)]
+        shape = (*(n for n, _ in steps), len(maps), *(b - a for a, b in places), flat.shape[-1])
+        return as_strided(corner, shape, (*backs, *corner.strides))
+
+
+def _alternate(first: Sequence[int], second: Sequence[int]) -> list[int]:
+    """One of the first, one of the second, and so on."""
+    return [value for pair in zip(first, second, strict=True) for value in pair]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def elementwise(body: Callable[..., object], *arrays: Array, whole: int | None =
     parallel_for(len(pieces), lambda i: body(*pieces[i]))
 
 
-def outermost(array: Array, but: int | None) -> int | None:
+def outermost(array: Array, but: int | None = None) -> int | None:
     """The axis with the longest stride among those longer than 1, other than `but`."""
     axes = [axis for axis, length in enumerate(array.shape) if length > 1 and axis != but]
     return max(axes, key=lambda axis: abs(array.strides[axis]), default=None)

@@ -53,6 +53,11 @@ class ImageData(DataLayer):
             raise self.error(
                 f"expected new_height and new_width, or none of them, got {param.new_height} and {param.new_width}."
             )
+        if 3 * param.new_height * param.new_width >= 2**31:
+            raise self.error(
+                f"expected images of at most {2**31 - 1} values, got new_height {param.new_height} and "
+                f"new_width {param.new_width}."
+            )
         try:
             feed = self._open_images()
             self._shape = feed.shape()

@@ -1,18 +1,17 @@
-"""The neighbourhoods of LRN: sums over sliding windows, along memory and in pieces that a cache holds."""
+"""The neighbourhoods of LRN: sums over sliding windows, along memory and in pieces for the threads."""
 
 from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
+from pycaffe_lite.layers.channel_layout import PIECE
 from pycaffe_lite.parallel import aligned_bytes, slices
-
-PIECE = 1 << 15
-"""Elements of a piece: the six float32 arrays of a step stay in a core's cache."""
 
 
 class Workspace:
@@ -74,7 +73,7 @@ class Region(ABC):
 
     def workspace(self, piece: Array) -> Workspace:
         """The calling thread's workspace for pieces of that shape."""
-        known = self._local.__dict__
+        known: dict[Any, Workspace] = self._local.__dict__.setdefault("workspaces", {})
         key = (piece.shape, piece.dtype)
         if key not in known:
             known[key] = self._make(piece.shape, Workspace(piece.dtype))
@@ -149,4 +148,5 @@ class WithinChannel(Region):
 
 
 def _along(array: Array, axis: int, start: int, length: int) -> Array:
-    return array[(*[slice(None)] * axis, slice(start, start + length))]
+    place = (*[slice(None)] * axis, slice(start, start + length))
+    return array[place]

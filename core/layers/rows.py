@@ -39,8 +39,8 @@ def take_rows(source: Array, rows: Rows, target: Array) -> None:
             # Any mode but "raise" writes to `out` directly; the numbers have been checked.
             np.take(source, rows[cut], axis=0, out=target[cut], mode="clip")
             return
-        for row, place in zip(rows[cut], target[cut], strict=True):
-            np.copyto(place, source[row])
+        for item in range(cut.start, cut.stop):
+            np.copyto(target[item, ...], source[rows[item]])
 
     dense = source.flags.c_contiguous and target.flags.c_contiguous
     cuts = slices(len(rows), target.size // PIECE) if target.size else []

@@ -104,7 +104,7 @@ class BNLL(Neuron):
 class Swish(Layer):
     """A ramp that dips below 0 before it rises.
 
-        y = x s,  s = 1 / (1 + exp(-beta x))        dx = dy (beta y + s (1 - beta y))
+        y = x s,  s = 1 / (1 + exp(-beta x))        dx = dy (s + beta y (1 - s))
 
     Bottoms: x, any shape.
     Tops: y, like x; may be x itself (in place).
@@ -133,9 +133,9 @@ class Swish(Layer):
         np.multiply(x, step, out=y)
 
     def _derive(self, step: Array, y: Array, dy: Array, dx: Array) -> None:
-        scaled, slope = (scratch_like(name, y, y.dtype) for name in ("neuron", "neuron slope"))
-        np.multiply(y, self.beta, out=scaled)
-        np.subtract(1, scaled, out=slope)
-        np.multiply(slope, step, out=slope)
-        np.add(slope, scaled, out=slope)
+        slope = scratch_like("neuron", y, y.dtype)
+        np.subtract(1, step, out=slope)
+        np.multiply(slope, y, out=slope)
+        np.multiply(slope, self.beta, out=slope)
+        np.add(slope, step, out=slope)
         np.multiply(dy, slope, out=dx)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pycaffe_lite.blob import Blob
+from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.layers.base import Layer, register_layer
 from pycaffe_lite.layers.copying import copy_all, parts
 from pycaffe_lite.layers.elementwise import elementwise
@@ -51,22 +51,24 @@ class SPP(Layer):
 
     def _pooling(self, bins: int, bottom: Blob, top: Blob) -> Pooling:
         """The Pooling of one level, built."""
-        height, width = bottom.shape[2:]
-        if bins > min(height, width):
-            raise self.error(f"expected an image with at least {bins} pixels a side, got shape {list(bottom.shape)}.")
+        kernel = [-(-size // bins) for size in bottom.shape[2:]]
+        pad = [(k * bins - size + 1) // 2 for k, size in zip(kernel, bottom.shape[2:], strict=True)]
+        if any(p >= k for p, k in zip(pad, kernel, strict=True)):
+            raise self.error(
+                f"expected an image large enough for {bins} bins a side, got shape {list(bottom.shape)}; "
+                f"pyramid_height {bins.bit_length() - 1} would do."
+            )
         param = caffe_pb2.LayerParameter(name=self.name, type=self.layer_param.type)
         pooling = param.pooling_param
         pooling.pool = self.layer_param.spp_param.pool
-        pooling.kernel_h, pooling.kernel_w = -(-height // bins), -(-width // bins)
-        pooling.stride_h, pooling.stride_w = pooling.kernel_h, pooling.kernel_w
-        pooling.pad_h = (pooling.kernel_h * bins - height + 1) // 2
-        pooling.pad_w = (pooling.kernel_w * bins - width + 1) // 2
+        (pooling.kernel_h, pooling.kernel_w), (pooling.pad_h, pooling.pad_w) = kernel, pad
+        pooling.stride_h, pooling.stride_w = kernel
         layer = Pooling(param, self.phase)
         layer.location, layer.dtype = self.location, self.dtype
         layer.build([bottom], [top])
         return layer
 
-    def _places(self, array: np.ndarray) -> list[np.ndarray]:
+    def _places(self, array: Array) -> list[Array]:
         """For each level its part of the top, under the shape of the pooled values."""
         if self.height == 1:
             return [array]
@@ -79,19 +81,21 @@ class SPP(Layer):
             source.data = bottom[0].data
             layer.forward([source], [pooled])
         if self.height > 1:
-            copy_all([(place, pooled.data) for place, (_, _, pooled) in zip(self._places(top[0].data), self.levels, strict=True)])
+            pooled_data = [pooled.data for _, _, pooled in self.levels]
+            copy_all(list(zip(self._places(top[0].data), pooled_data, strict=True)))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if not propagate_down[0]:
             return
         if self.height > 1:
-            copy_all([(pooled.diff, place) for place, (_, _, pooled) in zip(self._places(top[0].diff), self.levels, strict=True)])
+            pooled_diffs = [pooled.diff for _, _, pooled in self.levels]
+            copy_all(list(zip(pooled_diffs, self._places(top[0].diff), strict=True)))
         self.levels[0][1].diff = bottom[0].diff
         for layer, source, pooled in self.levels:
             layer.backward([pooled], [True], [source])
-            if source is not self.levels[0][1]:
-                elementwise(_add, bottom[0].diff, source.diff)
+        for _, source, _ in self.levels[1:]:
+            elementwise(_add, bottom[0].diff, source.diff)
 
 
-def _add(total: np.ndarray, part: np.ndarray) -> None:
+def _add(total: Array, part: Array) -> None:
     np.add(total, part, out=total)

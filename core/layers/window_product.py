@@ -22,6 +22,9 @@ from pycaffe_lite.parallel import scratch, slices
 BLOCK_BYTES = 2 << 20
 """The window matrix of one block: large enough for a good product, small enough for a cache to hold."""
 
+GRADIENT_WINDOWS = 512
+"""A product that gives a part of the weights' gradient takes at least so many windows, or adding it would count."""
+
 
 class WindowProduct:
     """Matrix products, one for each group.
@@ -42,6 +45,7 @@ class WindowProduct:
             (_part(g, image_channels // group), _part(g, map_channels // group)) for g in range(group)
         ]
         self.map_channels = map_channels
+        self.gradient_bytes = max(BLOCK_BYTES, GRADIENT_WINDOWS * self.taps * dtype.itemsize)
 
     @property
     def weight_shape(self) -> tuple[int, ...]:

@@ -22,8 +22,6 @@ from cli_rig import NET, SOLVER, Command, write_run
 from golden_logs import FOLDER
 from idx_files import write_idx
 from net_rig import inner_product, layer, softmax_loss
-from pycaffe_lite.layers import layer_type_list
-from pycaffe_lite.proto.read import read_net
 
 CASES: dict[str, Any] = json.loads((FOLDER / "errors.json").read_text())
 
@@ -145,19 +143,6 @@ FAILED = {
 }
 """The commands that fail, and what their sentence has in it."""
 
-PENDING = {"hdf5_output_twice", "missing_hdf5", "missing_hdf5_list", "missing_image", "missing_image_list"}
-"""The commands whose nets need layer types that are still to come."""
-
-OWN_SUBJECT = {"unknown_layer_type", "no_layer_type"}
-
-
-def missing_types(name: str) -> set[str]:
-    """The layer types that a command's net needs and that there are not yet."""
-    path = FOLDER / "errors" / f"{name}.prototxt"
-    if name in OWN_SUBJECT or name not in PENDING or not path.is_file():
-        return set()
-    return {layer.type for layer in read_net(str(path)).param.layer} - set(layer_type_list())
-
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -178,15 +163,9 @@ def test_every_command_of_the_collection_is_judged() -> None:
     judged = [*ACCEPTED, *USAGE, *FAILED]
     assert len(judged) == len(set(judged))
     assert set(judged) == set(CASES)
-    assert set(FAILED) >= PENDING
 
 
-@pytest.mark.parametrize("name", sorted(PENDING))
-def test_a_command_is_pending_only_while_it_must(name: str) -> None:
-    assert missing_types(name), f"all layer types of {name} are there: take it out of PENDING"
-
-
-@pytest.mark.parametrize("name", sorted(set(CASES) - PENDING))
+@pytest.mark.parametrize("name", sorted(CASES))
 def test_a_command_of_the_collection(name: str, collection: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(collection)
     command = Command(*CASES[name]["args"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from layer_cases.table import Case, add, uniform, values
 
 IMAGE = (2, 3, 2, 2)
-LARGE = (3, 8, 80, 80)
+LARGE = (3, 8, 110, 110)
 
 for top in ("a", "y"):
     place = "-in-place" if top == "a" else ""

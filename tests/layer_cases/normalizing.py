@@ -8,7 +8,7 @@ from layer_cases.table import Case, add
 from pycaffe_lite.phase import TEST, TRAIN
 
 IMAGE = (2, 3, 3, 2)
-LARGE = ((4, 24, 50, 50),)
+LARGE = ((5, 24, 50, 50),)
 
 
 def sums(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -37,7 +37,7 @@ for top in ("x", "y"):
                 param_values=sums,
                 # With a batch of its own the layer changes the sums in every forward: they have no derivative.
                 differentiable_params=(),
-                large=LARGE if len(shape) == 4 else ((3000, 50),) if len(shape) == 2 else ((150_000,),),
+                large=LARGE if len(shape) == 4 else ((3000, 50),) if len(shape) == 2 else ((300_000,),),
             )
         )
     for name, fields in (

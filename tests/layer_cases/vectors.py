@@ -5,7 +5,7 @@ from __future__ import annotations
 from layer_cases.table import Case, add
 
 IMAGE = (3, 2, 3, 2)
-LARGE = ((4, 24, 50, 50),)
+LARGE = ((5, 24, 50, 50),)
 
 for top in ("x", "y"):
     place = "-in-place" if top == "x" else ""
@@ -55,7 +55,7 @@ for top in ("x", "y"):
                     tops=(IMAGE,),
                     name=name + place,
                     grow=(0, 1) if name == "gate" else (0,),
-                    large=(*LARGE, {"two-bottoms": (24,), "gate": (4, 24)}.get(name, ())),
+                    large=(*LARGE, {"two-bottoms": (24,), "gate": (5, 24)}.get(name, ())),
                 )
             )
     for name, fields in (("bias", "bias_term: true"), ("scalar-bias", "bias_term: true num_axes: 0")):

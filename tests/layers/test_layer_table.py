@@ -52,5 +52,5 @@ def test_an_unknown_type_is_met_with_the_nearest(wrong: str, right: str) -> None
 
 
 def test_a_type_like_no_other_is_met_with_all() -> None:
-    with pytest.raises(CaffeError, match=r"the known types are Accuracy, .*, Split"):
+    with pytest.raises(CaffeError, match=r"the known types are AbsVal, .*, WindowData"):
         create(layer_param('type: "Qqqq"'))
