@@ -17,6 +17,10 @@ from pycaffe_lite.solvers.report import IterationReport, TestReport
 
 FOLDER = Path(__file__).parent / "golden" / "training" / "lenet"
 ITERATIONS = 300
+WEIGHTS, BIASES = 2e-3, 5e-2
+"""How far norms may drift apart up to iteration 300. Under other OpenBLAS kernels Caffe's own differ by up to 5e-4 and
+1.6e-2, see spread.npz; biases are small sums of large gradients."""
+
 RUN = json.loads((FOLDER / "run.json").read_text())
 
 
@@ -86,7 +90,9 @@ def test_the_norms_of_the_parameters(run: Run) -> None:
     golden = np.load(FOLDER / "run.npz")["norms"]
     for iteration, ours in run.norms.items():
         row = golden[RUN["norms_at"].index(iteration)]
-        np.testing.assert_allclose(ours, row, rtol=1e-2 if iteration else 1e-6, err_msg=f"iteration {iteration}")
+        for name, mine, golden_norm in zip(RUN["params"], ours, row, strict=True):
+            rtol = (WEIGHTS if name.endswith("/0") else BIASES) if iteration else 1e-6
+            assert mine == pytest.approx(golden_norm, rel=rtol), f"{name} after {iteration} iterations"
     assert sorted(run.norms) == list(range(0, ITERATIONS + 1, 50))
 
 

@@ -8,6 +8,10 @@ transformer  crop, mirror, mean (mean reads its file), scale
 feed         batches, and where reading goes on after each
 prefetch     a feed on a thread of its own
 
+image_list   a source of image files that a list names
+hdf5         rows of HDF5 files, for HDF5Data
+windows      batches of windows in images (window_file reads where they are), for WindowData
+
 What databases are made of, and what can be told of a source:
 
 writers      new databases, whole or not at all

@@ -163,8 +163,8 @@ class Layer:
         """
         from pycaffe_lite.filler import fill
 
-        blob = Blob(shape, order, self.dtype)
         try:
+            blob = Blob(shape, order, self.dtype)
             fill(blob, filler)
         except CaffeError as problem:
             raise self.error(str(problem)) from None

@@ -63,6 +63,4 @@ class Concat(Layer):
                 hand_back(self, top[0], bottom[0])
             return
         diffs = parts(top[0].diff, self.axis, self.lengths)
-        copy_all(
-            [(blob.diff, diff) for blob, diff, down in zip(bottom, diffs, propagate_down, strict=True) if down]
-        )
+        copy_all([(blob.diff, diff) for blob, diff, down in zip(bottom, diffs, propagate_down, strict=True) if down])

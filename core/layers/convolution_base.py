@@ -65,8 +65,7 @@ class ConvolutionBase(Layer):
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.layer_param.convolution_param
         self.axis = self.canonical_axis(param.axis, bottom[0])
-        axes = bottom[0].num_axes - self.axis - 1
-        self.window = read_window(self, param, axes)
+        self.window = read_window(self, param, bottom[0].num_axes - self.axis - 1)
         self.channels, self.outputs, group = bottom[0].shape[self.axis], param.num_output, param.group
         if self.outputs < 1:
             raise self.error("expected num_output of 1 or more, got 0; set convolution_param { num_output: … }.")
@@ -74,18 +73,23 @@ class ConvolutionBase(Layer):
             raise self.error(
                 f"expected a group that divides its {self.channels} channels and {self.outputs} outputs, got {group}."
             )
+        self._top_sizes(bottom[0].shape)
         sides = (self.channels, self.outputs)
         image_channels, map_channels = sides[::-1] if self.transposed else sides
-        # Memory: taps x map channels, the matrix that the windows are multiplied with.
-        order = (*range(2, axes + 2), 1, 0)
-        self.add_param((map_channels, image_channels // group, *self.window.kernel), param.weight_filler, order)
-        if param.bias_term:
-            self.add_param((self.outputs,), param.bias_filler)
+        self._make_params(image_channels // group, map_channels)
         self.product: WindowProduct | DepthwiseProduct
         if is_depthwise(self.window, image_channels, map_channels, group):
             self.product = DepthwiseProduct(self.window, image_channels, map_channels, self.dtype)
         else:
             self.product = WindowProduct(self.window, image_channels, map_channels, group, self.dtype)
+
+    def _make_params(self, channels: int, map_channels: int) -> None:
+        """The weights lie in memory as taps x map channels, the matrix that the windows are multiplied with."""
+        param, axes = self.layer_param.convolution_param, len(self.window.kernel)
+        order = (*range(2, axes + 2), 1, 0)
+        self.add_param((map_channels, channels, *self.window.kernel), param.weight_filler, order)
+        if param.bias_term:
+            self.add_param((self.outputs,), param.bias_filler)
 
     # -- shapes ----------------------------------------------------------------------------------------------
 
@@ -99,15 +103,20 @@ class ConvolutionBase(Layer):
                 f"expected {self.channels} channels on axis {self.axis} and {len(self.window.kernel)} axes behind it, "
                 f"as when it was made, got shape {list(shape)}."
             )
+        sizes, result = shape[self.axis + 1 :], self._top_sizes(shape)
+        order = (*range(self.axis), *range(self.axis + 1, len(shape)), self.axis)
+        for blob in top:
+            blob.reshape(*shape[: self.axis], self.outputs, *result, order=order)
+        image, count = (result, sizes) if self.transposed else (sizes, result)
+        self._cut(prod(shape[: self.axis]), image, count)
+
+    def _top_sizes(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The lengths of the top's spatial axes."""
         sizes = shape[self.axis + 1 :]
         result = self.window.input(sizes) if self.transposed else self.window.output(sizes)
         if any(length < 1 for length in (*sizes, *result)):
             raise self.error(self._no_output(shape))
-        for blob in top:
-            order = (*range(self.axis), *range(self.axis + 1, len(shape)), self.axis)
-            blob.reshape(*shape[: self.axis], self.outputs, *result, order=order)
-        image, count = (result, sizes) if self.transposed else (sizes, result)
-        self._cut(prod(shape[: self.axis]), image, count)
+        return result
 
     def _no_output(self, shape: Sequence[int]) -> str:
         """What is wrong with a bottom shape that leaves nothing to compute."""

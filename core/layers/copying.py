@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.layers.elementwise import PIECE, WORTH_SHARING, outermost
+from pycaffe_lite.layers.elementwise import outermost
 from pycaffe_lite.parallel import parallel_for, slices
+
+WORTH_SHARING = 1 << 19
+"""Elements: copying is over so soon that waking a thread pays later than for arithmetic."""
+
+PIECE = 1 << 18
 
 _RESHAPE_TAKES_COPY = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
 
@@ -41,7 +47,7 @@ def parts(array: Array, axis: int, lengths: Sequence[int]) -> list[Array]:
     """Views of an array's consecutive parts along an axis."""
     before = (slice(None),) * axis
     ends = np.cumsum([0, *lengths])
-    return [array[(*before, slice(a, b))] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [array[(*before, slice(a, b))] for a, b in pairwise(ends)]
 
 
 def common_order(blobs: Sequence[Blob]) -> tuple[int, ...] | None:

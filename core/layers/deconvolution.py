@@ -24,7 +24,8 @@ class Deconvolution(ConvolutionBase):
     blobs: weight, C x num_output/group x KH x KW; bias, num_output.
 
     Parameters (convolution_param): as those of Convolution. With group = C = num_output, a "bilinear" weight_filler,
-        kernel_size 2 f - f % 2, stride f, pad ceil((f - 1) / 2), no bias_term and lr_mult 0 it is bilinear upsampling by f.
+        kernel_size 2 f - f % 2, stride f, pad ceil((f - 1) / 2), bias_term: false and lr_mult: 0 it is bilinear
+        upsampling by f.
 
     Errors: padding that leaves nothing of the result; channels or outputs that `group` does not divide.
 

@@ -22,14 +22,21 @@ BLOCK_BYTES = 1 << 20
 RUN = 1024
 """Weights are repeated for neighbouring pixels up to about that many values: longer inner loops, still in the cache."""
 
+MOST_SUMS = 8 << 20
+"""Bytes of sums kept for each pixel of a row."""
+
 MOST_MULTIPLES = 4
 LEAST_GROUPS = 4
 
 
 def is_depthwise(window: Window, image_channels: int, map_channels: int, group: int) -> bool:
-    """Whether every image channel is a group of its own, with few map channels for each."""
+    """Whether every image channel is a group of its own, with few map channels for each.
+
+    With a stride and a dilation along one axis `scatter` would compute mostly zeros; that is left to the groups.
+    """
     alone = group == image_channels >= LEAST_GROUPS and map_channels <= MOST_MULTIPLES * group
-    return alone and bool(window.kernel)
+    gaps = any(s > 1 and d > 1 for s, d in zip(window.stride, window.dilation, strict=True))
+    return alone and bool(window.kernel) and not gaps
 
 
 class DepthwiseProduct:
@@ -98,16 +105,20 @@ class DepthwiseProduct:
             weight = np.tile(weight, repeat)
         np.einsum(view, [*self.taps, self.batch, *self.places, self.run], weight, weight_labels, labels, out=out)
 
-    def weight_gradient(
-        self, image: np.ndarray, maps: np.ndarray, rows: Span, total: np.ndarray, first: bool
-    ) -> None:
-        """The sum over rows is kept for each pixel of a row, and those are added up at last: long inner loops."""
+    def weight_gradient(self, image: np.ndarray, maps: np.ndarray, rows: Span, total: np.ndarray, first: bool) -> None:
+        """The sum over rows is kept for each pixel of a row, and those are added up at last: long inner loops.
+
+        Large kernels would need much memory for that; but they have long sums anyway.
+        """
         view, diff = self._windows(image, rows), dense(maps, "map")
         labels = [self.batch, *self.places, self.run]
-        sums = scratch("sums", (*self.window.kernel, *diff.shape[-2:]), self.dtype)
-        np.einsum(view, [*self.taps, *labels], diff, labels, [*self.taps, self.places[-1], self.run], out=sums)
         part = total if first else scratch("product", total.shape, total.dtype)
-        np.add.reduce(sums, axis=-2, out=part)
+        if total.nbytes * diff.shape[-2] <= MOST_SUMS:
+            sums = scratch("sums", (*self.window.kernel, *diff.shape[-2:]), self.dtype)
+            np.einsum(view, [*self.taps, *labels], diff, labels, [*self.taps, *labels[-2:]], out=sums)
+            np.add.reduce(sums, axis=-2, out=part)
+        else:
+            np.einsum(view, [*self.taps, *labels], diff, labels, [*self.taps, self.run], out=part)
         if not first:
             np.add(total, part, out=total)
 
@@ -117,7 +128,7 @@ class DepthwiseProduct:
         """Each pixel takes its sum over the windows that reach it.
 
         The pixels of a stride see the same windows, each with taps of its own: so this too is a filter over the map,
-        whose result at a place is a whole stride of pixels. It has extent / stride taps, rounded up.
+        whose result at a place is a whole stride of pixels. It has kernel / stride taps, rounded up.
         """
         stride = self.window.stride[0]
         row = prod(image.shape[2:-1]) * len(image) * self.channels * self.dtype.itemsize
@@ -132,24 +143,21 @@ class DepthwiseProduct:
     def _steps(self) -> list[Span]:
         """Along each axis, how many windows reach a stride of pixels, and how far each is from the next."""
         return [
-            (kernel, dilation) if stride == 1 else (-(-extent // stride), 1)
-            for kernel, dilation, stride, extent in zip(
-                self.window.kernel, self.window.dilation, self.window.stride, self.window.extent, strict=True
+            (-(-kernel // stride), dilation)
+            for kernel, dilation, stride in zip(
+                self.window.kernel, self.window.dilation, self.window.stride, strict=True
             )
         ]
 
     def _by_strides(self, weight: np.ndarray) -> np.ndarray:
-        """The weights with each kernel axis as steps x stride; zeros fill the gaps of a dilation and the last step."""
+        """The weights with each kernel axis as steps x stride; zeros fill the last step."""
         steps, strides = [steps for steps, _ in self._steps()], self.window.stride
-        gaps = [1 if stride == 1 else d for stride, d in zip(strides, self.window.dilation, strict=True)]
         full = np.zeros((*(n * stride for n, stride in zip(steps, strides, strict=True)), self.channels), self.dtype)
-        full[tuple(slice(0, k * gap, gap) for k, gap in zip(self.window.kernel, gaps, strict=True))] = weight
+        full[tuple(slice(kernel) for kernel in self.window.kernel)] = weight
         split = _alternate(steps, strides)
         return full.reshape(*split[:-1], split[-1] * self.channels)
 
-    def _scatter_band(
-        self, maps: np.ndarray, weight: np.ndarray, image: np.ndarray, spans: Sequence[Span]
-    ) -> None:
+    def _scatter_band(self, maps: np.ndarray, weight: np.ndarray, image: np.ndarray, spans: Sequence[Span]) -> None:
         """Sets the pixels of those spans."""
         strides, pads = self.window.stride, self.window.pad
         # Places are strides of pixels, counted from the corner of the first window.

@@ -43,7 +43,8 @@ class Im2col(Layer):
         shape = bottom[0].shape
         channels, self.sizes = shape[self.axis], shape[self.axis + 1 :]
         if len(self.sizes) != len(self.window.kernel):
-            raise self.error(f"expected {len(self.window.kernel)} axes behind axis {self.axis}, got shape {list(shape)}.")
+            axes = len(self.window.kernel)
+            raise self.error(f"expected {axes} axes behind axis {self.axis}, got shape {list(shape)}.")
         self.count = self.window.output(self.sizes)
         if any(length < 1 for length in self.count):
             raise self.error(

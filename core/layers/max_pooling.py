@@ -47,9 +47,7 @@ class MaxPooling(PoolingMethod):
         """Sorts the windows into classes that do not overlap, whose diffs can be written all at once."""
         if self.classes:
             return
-        repeats = [
-            -(-kernel // stride) for kernel, stride in zip(self.window.kernel, self.window.stride, strict=True)
-        ]
+        repeats = [-(-kernel // stride) for kernel, stride in zip(self.window.kernel, self.window.stride, strict=True)]
         self.classes = [
             (slice(a, None, repeats[0]), slice(b, None, repeats[1]), self._bases(shape, a, b, repeats))
             for a in range(min(repeats[0], self.count[0]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.layers.base import Layer, register_layer
@@ -35,14 +34,18 @@ class Pooling(Layer):
                      TEST: the average of the window weighted by the values, sum x² / sum x, 0 where all are 0
 
     bottom: N x C x H x W.
-    top: N x C x OH x OW, in memory as the bottom. OH = (H + 2 pad - kernel) / stride + 1, rounded up (`round_mode: FLOOR`: down); with padding a
-        last window that would begin beyond the image and its first pad is dropped.
+    top: N x C x OH x OW, in memory as the bottom. OH = (H + 2 pad - kernel) / stride + 1, rounded up
+        (`round_mode: FLOOR`: down); with padding a last window that would begin beyond the image and its first pad is
+        dropped.
         MAX may have a second top: the index of each maximum in its H x W image, as a float.
 
     The first maximum in row order gets the whole gradient. Which of equal values wins is thus as in Caffe.
 
     Parameters (pooling_param): pool (MAX); kernel_size or kernel_h and kernel_w; stride (1); pad (0), less than the
-        kernel; global_pooling: the kernel is the image.
+        kernel, and 0 for STOCHASTIC; global_pooling: the kernel is the image.
+
+    Errors: a length given twice or by halves, a kernel larger than the padded image, a pad that is not less than the
+        kernel.
 
     Source: Caffe's PoolingLayer; Zeiler and Fergus, Stochastic Pooling (2013), which Caffe has on the GPU alone.
     """
@@ -54,9 +57,7 @@ class Pooling(Layer):
         self.kind = param.DESCRIPTOR.enum_types_by_name["PoolMethod"].values_by_number[param.pool].name
         self._check_shape(bottom[0].shape)
         if len(top) > 1 and self.kind != "MAX":
-            raise self.error(
-                f"only MAX pooling has a second top (the indices), got {len(top)} tops for {self.kind}."
-            )
+            raise self.error(f"only MAX pooling has a second top (the indices), got {len(top)} tops for {self.kind}.")
         self.window = self._read_window(bottom[0])
 
     def _check_shape(self, shape: Sequence[int]) -> None:

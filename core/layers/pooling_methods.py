@@ -57,9 +57,7 @@ class PoolingMethod:
         self._reduce_axis(function, empty, 0, image, rows)
         self._reduce_axis(function, empty, 1, rows, out)
 
-    def _reduce_axis(
-        self, function: Callable[..., object], empty: float, axis: int, image: Array, out: Array
-    ) -> None:
+    def _reduce_axis(self, function: Callable[..., object], empty: float, axis: int, image: Array, out: Array) -> None:
         before = (slice(None),) * (2 + axis)
         parts = [(out[(*before, windows)], image[(*before, pixels)]) for windows, pixels in self.places(axis)]
         if len(parts) > 1 and all(place.shape == out.shape for place, _ in parts[:2]):
@@ -80,9 +78,7 @@ class AveragePooling(PoolingMethod):
     def __init__(self, window: Window, sizes: Sequence[int], count: Sequence[int], dtype: np.dtype) -> None:
         super().__init__(window, sizes, count, dtype)
         lengths = []
-        for size, n, kernel, stride, pad in zip(
-            sizes, count, window.kernel, window.stride, window.pad, strict=True
-        ):
+        for size, n, kernel, stride, pad in zip(sizes, count, window.kernel, window.stride, window.pad, strict=True):
             start = np.arange(n) * stride - pad
             lengths.append(np.maximum(np.minimum(start + kernel, size + pad) - start, 1))
         self.divisor = np.outer(*lengths).astype(dtype)[..., None]

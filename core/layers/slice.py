@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.layers.base import Layer, register_layer
@@ -60,7 +61,7 @@ class Slice(Layer):
             )
         if any(a >= b for a, b in zip(ends[:-2], self.points, strict=True)) or self.points[-1] > length:
             raise self.error(f"expected rising slice_points from 1 to {length}, got {self.points}.")
-        return [b - a for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return [b - a for a, b in pairwise(ends)]
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if len(top) == 1:

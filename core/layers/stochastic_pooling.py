@@ -54,7 +54,8 @@ class StochasticPooling(PoolingMethod):
         chosen.fill(NONE)
         np.copyto(out, threshold)
         for tap, ((y, x), (rows, columns)) in enumerate(self.window.taps(self.count, self.sizes)):
-            pixels, sums, left, wins = image[:, :, rows, columns], total[:, :, y, x], free[:, :, y, x], winner[:, :, y, x]
+            pixels = image[:, :, rows, columns]
+            sums, left, wins = (array[:, :, y, x] for array in (total, free, winner))
             np.add(sums, pixels, out=sums)
             np.greater_equal(sums, threshold[:, :, y, x], out=wins)
             np.logical_and(wins, left, out=wins)

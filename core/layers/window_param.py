@@ -18,18 +18,14 @@ def read_window(layer: Layer, param: Any, axes: int) -> Window:
     )
 
 
-def _lengths(
-    layer: Layer, param: Any, field: str, prefix: str, axes: int, default: int | None
-) -> tuple[int, ...]:
+def _lengths(layer: Layer, param: Any, field: str, prefix: str, axes: int, default: int | None) -> tuple[int, ...]:
     listed = list(getattr(param, field))
     sides = [f"{prefix}_h", f"{prefix}_w"]
     if field != "dilation" and any(param.HasField(side) for side in sides):
         if listed:
             raise layer.error(f"expected {field} or {sides[0]} and {sides[1]}, got both.")
         if axes != 2:
-            raise layer.error(
-                f"{sides[0]} and {sides[1]} need 2 spatial axes, its bottom has {axes}; use {field}."
-            )
+            raise layer.error(f"{sides[0]} and {sides[1]} need 2 spatial axes, its bottom has {axes}; use {field}.")
         listed = [getattr(param, side) for side in sides]
     if not listed and default is not None:
         listed = [default]

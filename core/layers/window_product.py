@@ -41,9 +41,7 @@ class WindowProduct:
     def __init__(self, window: Window, image_channels: int, map_channels: int, group: int, dtype: np.dtype) -> None:
         self.window, self.dtype = window, dtype
         self.taps = image_channels // group * prod(window.kernel)
-        self.groups = [
-            (_part(g, image_channels // group), _part(g, map_channels // group)) for g in range(group)
-        ]
+        self.groups = [(_part(g, image_channels // group), _part(g, map_channels // group)) for g in range(group)]
         self.map_channels = map_channels
         self.gradient_bytes = max(BLOCK_BYTES, GRADIENT_WINDOWS * self.taps * dtype.itemsize)
 
@@ -110,9 +108,7 @@ class WindowProduct:
         if flat is not image:
             np.copyto(image, flat)
 
-    def weight_gradient(
-        self, image: np.ndarray, maps: np.ndarray, rows: Span, total: np.ndarray, first: bool
-    ) -> None:
+    def weight_gradient(self, image: np.ndarray, maps: np.ndarray, rows: Span, total: np.ndarray, first: bool) -> None:
         """Sets `total`, or unless `first` adds to it, the gradient from the rows of the maps that `rows` names."""
         diff = dense(maps, "map").reshape(-1, self.map_channels)
         for channels, outputs in self.groups:

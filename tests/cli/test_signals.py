@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -219,9 +220,12 @@ def test_an_interrupt_before_the_training_ends_quietly(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     command = [sys.executable, "-m", "pycaffe_lite.cli", "train", "--solver=fifo"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-        writer = os.open(tmp_path / "fifo", os.O_WRONLY)  # returns once the command reads
-        process.send_signal(signal.SIGINT)
-        assert process.stderr is not None
-        text = process.stderr.read()
-        os.close(writer)
-        assert (process.wait(60), text) == (130, "")
+        writer = os.open(tmp_path / "fifo", os.O_WRONLY)  # returns once the command has opened it
+        try:
+            time.sleep(0.3)  # so that it is waiting for the first byte
+            process.send_signal(signal.SIGINT)
+            _, text = process.communicate(timeout=30)
+        finally:
+            os.close(writer)
+            process.kill()
+    assert (process.returncode, text) == (130, "")

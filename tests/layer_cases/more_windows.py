@@ -36,16 +36,14 @@ for name, fields, top in (
     ("multiple", "kernel_size: 3 pad: 1", (2, 12, 5, 6)),
     ("no-bias", "kernel_h: 1 kernel_w: 3 bias_term: false", (2, 4, 5, 4)),
 ):
-    convolution(
-        "Convolution", f"depthwise-{name}", f"group: 4 {fields}", IMAGE, top, large=(6, 4, 90, 90)
-    )
+    convolution("Convolution", f"depthwise-{name}", f"group: 4 {fields}", IMAGE, top, large=(6, 4, 90, 90))
 convolution("Convolution", "depthwise-one-axis", "group: 4 kernel_size: 3 stride: 2", (2, 4, 7), (2, 4, 3))
-convolution(
-    "Convolution", "depthwise-three-axes", "group: 4 kernel_size: 2", (1, 4, 3, 3, 3), (1, 4, 2, 2, 2)
-)
+convolution("Convolution", "depthwise-three-axes", "group: 4 kernel_size: 2", (1, 4, 3, 3, 3), (1, 4, 2, 2, 2))
 # Few large images are cut along their rows.
 convolution("Convolution", "bands", "kernel_size: 3 stride: 2 pad: 2", (1, 2, 5, 4), (1, 3, 4, 3), (1, 2, 300, 301))
-convolution("Convolution", "depthwise-bands", "group: 4 kernel_size: 3 stride: 2", (1, 4, 5, 4), (1, 4, 2, 1), (2, 4, 200, 99))
+convolution(
+    "Convolution", "depthwise-bands", "group: 4 kernel_size: 3 stride: 2", (1, 4, 5, 4), (1, 4, 2, 1), (2, 4, 200, 99)
+)
 convolution("Convolution", "pointwise-bands", "kernel_size: 1", (1, 3, 2, 2), (1, 2, 2, 2), (1, 3, 400, 200))
 convolution("Convolution", "pointwise-group", "group: 2 kernel_size: 1", (2, 4, 2, 3), (2, 2, 2, 3))
 convolution("Convolution", "no-axes-group", "group: 4", (3, 4), (3, 4))
@@ -73,8 +71,7 @@ for name, fields, bottom, top in (
 for type_, top in (("Convolution", (2, 3, 2, 4)), ("Deconvolution", (2, 3, 2, 6))):
     add(
         Case(
-            text=f'type: "{type_}" bottom: "x" top: "y" convolution_param '
-            "{ num_output: 2 kernel_size: 2 axis: 2 }",
+            text=f'type: "{type_}" bottom: "x" top: "y" convolution_param {{ num_output: 2 kernel_size: 2 axis: 2 }}',
             bottoms=((2, 3, 4, 5),),
             tops=(top,),
             name="batch-axes",
