@@ -16,15 +16,26 @@ if TYPE_CHECKING:
 NOT_MET = 3
 """The exit status when an expectation is not met."""
 
+DIVERGED = 4
+"""The exit status when a loss, gradient or parameter is not finite."""
+
 
 @click.command(short_help="Train a net, from scratch, from weights or from a snapshot.")
 @click.option("--solver", "solver_path", metavar="FILE", help="The solver, a prototxt.")
-@click.option("--snapshot", metavar="FILE", help="Go on from this .solverstate.")
+@click.option("--snapshot", metavar="FILE|auto", help="Go on from this .solverstate, or the .caffemodel beside it; "
+              "auto: from the newest whole one of the solver's prefix, if there is any.")  # fmt: skip
 @click.option("--weights", metavar="FILE[,FILE…]", help="Start from the weights of these .caffemodel files.")
 @click.option("--iterations", type=click.IntRange(0), help="Train that many iterations: sets max_iter.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Set a field of the solver; repeatable.")
 @click.option("--expect", "expectations", metavar="'NAME>=VALUE'", multiple=True,
               help="Exit with status 3 unless the last test meets this; repeatable.")  # fmt: skip
+@click.option("--keep-last", type=click.IntRange(1), metavar="N", help="Remove all snapshots but the last N.")
+@click.option("--keep-best", metavar="NAME", help="Save the weights with the best test output NAME, of a loss the "
+              "lowest and else the highest, to PREFIX_best.caffemodel.")  # fmt: skip
+@click.option("--patience", type=click.IntRange(1), metavar="N",
+              help="Stop after N tests without a better NAME of --keep-best.")  # fmt: skip
+@click.option("--check-finite/--no-check-finite", default=True, show_default=True,
+              help="Stop if a loss, gradient or parameter is infinite or not a number.")  # fmt: skip
 @click.option("--level", type=int, default=0, show_default=True, help="The level of the train net's state.")
 @click.option("--stage", default="", metavar="A,B", help="The stages of the train net's state.")
 @click.option("--phase", type=click.Choice(["TRAIN", "TEST"]), help="Without effect in train, as in Caffe.")
@@ -41,6 +52,10 @@ def train(
     iterations: int | None,
     settings: tuple[str, ...],
     expectations: tuple[str, ...],
+    keep_last: int | None,
+    keep_best: str | None,
+    patience: int | None,
+    check_finite: bool,
     level: int,
     stage: str,
     phase: str | None,
@@ -52,19 +67,23 @@ def train(
 ) -> None:
     """Train a net as a solver file says, and log what Caffe would.
 
-    Snapshots are written to PREFIX_iter_N.caffemodel and .solverstate. Exit status: 0 finished, or stopped by
-    a signal; 1 an error; 2 wrong usage; 3 an expectation was not met.
+    A snapshot is PREFIX_iter_N.caffemodel and .solverstate, as in Caffe, and .resume, with which a run that goes
+    on from it gives the bits of one that never stopped. Exit status: 0 finished, or asked to stop; 1 an error; 2
+    wrong usage; 3 an expectation was not met; 4 a number was not finite.
 
     \b
     Examples:
       pycaffe-lite train --solver configs/lenet/lenet_solver.prototxt
       pycaffe-lite train --solver solver.prototxt --snapshot lenet_iter_5000.solverstate
+      pycaffe-lite train --solver solver.prototxt --snapshot auto --keep-last 3 --keep-best accuracy --patience 10
       pycaffe-lite train --solver solver.prototxt --set base_lr=0.001 --expect 'accuracy>=0.97'
     """
     if not solver_path:
         raise click.UsageError("Give the solver: --solver solver.prototxt.")
-    if snapshot and weights:
+    if snapshot and weights and snapshot != "auto":
         raise click.UsageError("Give --snapshot to resume or --weights to finetune, not both.")
+    if patience and not keep_best:
+        raise click.UsageError("--patience needs to know of what: give --keep-best NAME, too.")
     from pycaffe_lite import log
     from pycaffe_lite.cli.expect import Expectations
     from pycaffe_lite.cli.settings import read_settings
@@ -77,11 +96,12 @@ def train(
     _apply_options(text.param, iterations, level, stage, weights)
     log.info("Use CPU.")
     solver = get_solver(text)
-    with contextlib.closing(solver):
+    with contextlib.closing(solver), _endings(solver):
         expected.check_names(solver)
-        if snapshot:
-            log.info(f"Resuming from {snapshot}")
-            solver.restore(snapshot)
+        solver.keep_last, solver.check_finite = keep_last, check_finite
+        if keep_best:
+            solver.follow(keep_best, patience)
+        _resume(solver, snapshot)
         log.info("Starting Optimization")
         with handled_signals(solver, sigint_effect, sighup_effect), _progress(solver, quiet) as tick:
             for report in solver.run():
@@ -91,10 +111,44 @@ def train(
                 for report in solver.test_all():
                     expected.note(report)
         log.info("Optimization Done.")
+        if solver.stopped_early or solver.out_of_patience:
+            log.info(_saved(solver))
     problem = "" if solver.stopped_early else expected.problem()
     if problem:
         click.echo(problem, err=True)
         raise click.exceptions.Exit(NOT_MET)
+
+
+def _resume(solver: Solver, snapshot: str | None) -> None:
+    from pycaffe_lite import log
+
+    if snapshot == "auto":
+        solver.restore_newest()
+    elif snapshot:
+        log.info(f"Resuming from {snapshot}")
+        solver.restore(snapshot)
+
+
+@contextlib.contextmanager
+def _endings(solver: Solver) -> Iterator[None]:
+    """Says of a run that ends before its time what there is to go on from."""
+    from pycaffe_lite import log
+    from pycaffe_lite.errors import Diverged
+
+    try:
+        yield
+    except Diverged as problem:
+        click.echo(f"Error: {problem} {_saved(solver)}", err=True)
+        raise click.exceptions.Exit(DIVERGED) from None
+    except KeyboardInterrupt:
+        log.info(f"Stopped at once. {_saved(solver)}")
+        raise
+
+
+def _saved(solver: Solver) -> str:
+    if not solver.last_snapshot:
+        return "There is no snapshot to go on from."
+    return f"To go on from the last snapshot: --snapshot {solver.last_snapshot}"
 
 
 def _apply_options(param: Any, iterations: int | None, level: int, stage: str, weights: str | None) -> None:

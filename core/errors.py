@@ -4,7 +4,8 @@
     ├── ParseError        a text file is not what the schema allows (file:line:column)
     ├── FileError         a file is missing, unreadable, truncated or of another kind
     ├── ShapeError        shapes that do not fit together
-    └── MissingExtra      an optional dependency is not installed
+    ├── MissingExtra      an optional dependency is not installed
+    └── Diverged          training has come to a number that is not finite
 
 Each text says, in this order: where (file:line:column, or `layer "conv1" (Convolution)`), what was expected, what
 was found, and what to do next where that is known.
@@ -39,3 +40,7 @@ class MissingExtra(CaffeError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} need an extra package: pip install 'pycaffe-lite[{extra}]'.")
+
+
+class Diverged(CaffeError):
+    """Training has come to a loss, gradient or parameter that is infinite or not a number."""

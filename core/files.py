@@ -4,9 +4,81 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from pycaffe_lite.errors import FileError
+
+
+class Checksum(NamedTuple):
+    """Length and CRC-32 of a file."""
+
+    size: int
+    crc: int
+
+
+def checksum(pieces: Iterable[bytes], size: int = 0, crc: int = 0) -> Checksum:
+    """Length and CRC-32 of pieces, as one file."""
+    for piece in pieces:
+        size, crc = size + len(piece), zlib.crc32(piece, crc)
+    return Checksum(size, crc)
+
+
+class FileSet:
+    """Files that belong together: none takes its place before all are complete and on the disk.
+
+        with FileSet() as files:
+            files.add("a", pieces)
+            files.add("b", pieces)
+
+    They are written under temporary names, and renamed at the end, in the order of `add`: whoever sees the last
+    one sees all. If anything fails before, what was there is untouched.
+
+    Raises:
+        FileError: a file could not be written.
+    """
+
+    def __init__(self) -> None:
+        self._pending: list[tuple[str, str]] = []
+
+    def __enter__(self) -> FileSet:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, problem: object, trace: object) -> None:
+        try:
+            while kind is None and self._pending:
+                temporary, path = self._pending[0]
+                with _told(path):
+                    os.replace(temporary, path)
+                del self._pending[0]
+                _sync_folder(os.path.dirname(path) or ".")
+        finally:
+            for temporary, _ in self._pending:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+
+    def add(self, path: str, pieces: Iterable[bytes]) -> Checksum:
+        """Writes a file under its temporary name; returns what its length and checksum are."""
+        temporary = f"{path}.{os.getpid()}.tmp"
+        self._pending.append((temporary, path))
+        total = Checksum(0, 0)
+        with _told(path), open(temporary, "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+                total = checksum([piece], *total)
+            file.flush()
+            os.fsync(file.fileno())
+        return total
+
+
+@contextlib.contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Makes a FileError of what the system says."""
+    try:
+        yield
+    except OSError as problem:
+        raise FileError(f"Cannot write {path}: {problem.strerror or problem}.") from None
 
 
 def write_atomically(path: str, pieces: Iterable[bytes]) -> None:
@@ -15,21 +87,8 @@ def write_atomically(path: str, pieces: Iterable[bytes]) -> None:
     Raises:
         FileError: it could not be written; what was there before is untouched.
     """
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as problem:  # an interrupt, too, leaves nothing behind
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        if not isinstance(problem, OSError):
-            raise
-        raise FileError(f"Cannot write {path}: {problem.strerror or problem}.") from None
-    _sync_folder(os.path.dirname(path) or ".")
+    with FileSet() as files:
+        files.add(path, pieces)
 
 
 def write_output(path: str, data: bytes) -> None:

@@ -1,15 +1,15 @@
-"""Parameters from and to .caffemodel files."""
+"""Parameters from and to .caffemodel files, binary or HDF5."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from pycaffe_lite import log
 from pycaffe_lite.blob import Blob, shape_text
-from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.files import write_atomically
 from pycaffe_lite.layers.base import Layer
 from pycaffe_lite.proto.caffe_pb2 import NetParameter
@@ -30,10 +30,34 @@ def copy_weights(net: Net, path: str) -> None:
         FileError: the file is missing or no weights file.
         CaffeError: a layer has another number of parameters, or one of another shape.
     """
+    copy_layers(net, read_layers(path), path)
+
+
+class SourceLayer(Protocol):
+    """What a file says of one layer: its name and its parameters, None for one that the file does not have."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def blobs(self) -> Sequence[np.ndarray | None]: ...
+
+
+def read_layers(path: str) -> Sequence[SourceLayer]:
+    """The layers of a file of weights; of an HDF5 file if its name ends in .h5, as in Caffe."""
+    if os.fspath(path).endswith(".h5"):
+        from pycaffe_lite import hdf5_files
+
+        return hdf5_files.read_weights(path)
     from pycaffe_lite.proto.weights import read_weights
 
+    return read_weights(path)
+
+
+def copy_layers(net: Net, sources: Sequence[SourceLayer], path: str) -> None:
+    """Copies what `read_layers` gave, see `copy_weights`."""
     layers = _first_by_name(net)
-    for source in read_weights(path):
+    for source in sources:
         if source.name not in layers:
             log.info(f"Ignoring source layer {source.name}")
             continue
@@ -67,14 +91,21 @@ def _first_by_name(net: Net) -> dict[str, Layer]:
     return {layer.name: layer for layer in reversed(net.layers)}
 
 
-def copy_layer(layer: Layer, blobs: list[np.ndarray], path: str) -> None:
-    """Copies the arrays of one layer of a weights file into a layer."""
-    if len(blobs) != len(layer.blobs):
+def copy_layer(layer: Layer, blobs: Sequence[np.ndarray | None], path: str) -> None:
+    """Copies the arrays of one layer of a weights file into a layer.
+
+    An HDF5 file has a shared parameter in the first layer alone, so one that this layer shares may be missing.
+    """
+    given = [*blobs, *[None] * (len(layer.blobs) - len(blobs))]
+    missing = [index for index, values in enumerate(given) if values is None and index not in layer.shares]
+    if missing or len(given) != len(layer.blobs):
         raise layer.error(
-            f"expected {len(layer.blobs)} parameter(s) in {path}, got {len(blobs)}; "
+            f"expected {len(layer.blobs)} parameter(s) in {path}, got {sum(values is not None for values in blobs)}; "
             "rename the layer to train it from scratch."
         )
-    for index, (blob, values) in enumerate(zip(layer.blobs, blobs, strict=True)):
+    for index, (blob, values) in enumerate(zip(layer.blobs, given, strict=True)):
+        if values is None:
+            continue
         if not same_shape(blob, values.shape):
             raise layer.error(
                 f"expected parameter {index} in {path} to have shape {shape_text(blob.shape)}, got "
@@ -91,22 +122,34 @@ def same_shape(blob: Blob, shape: tuple[int, ...]) -> bool:
 
 
 def write_weights(net: Net, path: str, write_diff: bool = False) -> None:
-    """Writes the net with its parameters as a binary .caffemodel, the layers' texts included, as Caffe does.
+    """Writes the net's parameters: an HDF5 file if its name ends in .h5, else a binary .caffemodel.
 
     Args:
         net: the net.
         path: where to; replaced in one step once the new file is complete.
         write_diff: whether the diffs go in too (`snapshot_diff`).
     """
+    write_atomically(path, weights_pieces(net, path, write_diff))
+
+
+def weights_pieces(net: Net, path: str, write_diff: bool = False) -> Iterable[bytes]:
+    """The bytes that `write_weights` writes."""
     if os.fspath(path).endswith(".h5"):
-        raise CaffeError(f"Cannot write {path}: weights as HDF5 are not supported yet; use BINARYPROTO.")
-    pieces = [NetParameter(name=net.name).SerializeToString()]
+        from pycaffe_lite import hdf5_files
+
+        return [hdf5_files.weights_bytes(net, write_diff)]
+    return _binary_pieces(net, write_diff)
+
+
+def _binary_pieces(net: Net, write_diff: bool) -> Iterator[bytes]:
+    """The net with its parameters, the layers' texts included, as Caffe writes it."""
+    yield NetParameter(name=net.name).SerializeToString()
     layer_field = NetParameter.DESCRIPTOR.fields_by_name["layer"].number
     for layer in net.layers:
         blobs = [blob_bytes(blob.data, blob.diff if write_diff else None) for blob in layer.blobs]
         body = with_blobs(_text_of(layer), "blobs", blobs)
-        pieces += [head(layer_field, sum(map(len, body))), *body]
-    write_atomically(path, pieces)
+        yield head(layer_field, sum(map(len, body)))
+        yield from body
 
 
 def _text_of(layer: Layer):  # type: ignore[no-untyped-def]

@@ -93,6 +93,17 @@ class Feed:
             self.restore(before)
             raise
 
+    def records(self) -> int | None:
+        """How many records there are; None if that is not known."""
+        try:
+            return len(self._source)
+        except CaffeError:
+            return None
+
+    def labels(self) -> NDArray[np.float32] | None:
+        """All labels, where they are at hand; else None."""
+        return self._source.labels()
+
     def close(self) -> None:
         self._source.close()
 

@@ -54,6 +54,9 @@ class IdxSource(Source):
         self._file.wait(int(numbers.max()) + 1)
         return Records(self._images[numbers], self._labels[numbers], 0)
 
+    def labels(self) -> NDArray[np.float32]:
+        return self._labels
+
     def close(self) -> None:
         self._file.close()
 

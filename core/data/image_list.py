@@ -54,6 +54,9 @@ class ImageListSource(Source):
         labels = [self._images[int(number)].label for number in numbers]
         return Records(images, np.array(labels, np.float32), 0)
 
+    def labels(self) -> np.ndarray:
+        return np.array([image.label for image in self._images], np.float32)
+
     def _pixels(self, number: int) -> np.ndarray:
         path = self._root + self._images[number].name
         try:

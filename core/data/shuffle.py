@@ -37,6 +37,9 @@ class ShuffledSource(Source):
     def check(self, start: int) -> None:
         """There is always another epoch."""
 
+    def labels(self) -> np.ndarray | None:
+        return self._source.labels()
+
     def where(self, record: int) -> str:
         epoch, at = divmod(record, len(self))
         self._shuffle(epoch)

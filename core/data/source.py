@@ -70,6 +70,10 @@ class Source:
         if start >= len(self):
             raise CaffeError(f"{self.name}: expected more than {start} records, got {len(self)}.")
 
+    def labels(self) -> NDArray[np.float32] | None:
+        """The labels of all records in order, where they are at hand; else None."""
+        return None
+
     def where(self, record: int) -> str:
         """A record, for an error's text."""
         return f"{self.name}, record {record}"

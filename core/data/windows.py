@@ -159,6 +159,12 @@ class WindowFeed(Feed):
     def restore(self, state: State) -> None:
         self._generator.set_state(state.get("generator", np.zeros(0)), int(state.get("generator_position", -1)))
 
+    def records(self) -> None:
+        """There is no end to windows chosen by chance."""
+
+    def labels(self) -> None:
+        """They are classes of windows, and stand in the windows' file."""
+
     def close(self) -> None:
         """Nothing is open."""
 

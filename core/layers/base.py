@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.errors import CaffeError, ShapeError
 from pycaffe_lite.phase import TRAIN
 
 Range = tuple[int, int | None]
@@ -57,6 +57,10 @@ class Layer:
         always_reshape: whether reshape runs before every forward, as Caffe does it, and not only
             after a bottom has changed shape. For layers whose top shapes depend on values or on the outside.
 
+        batch_local: whether each image's top and bottom diff depend on that image alone, axis 0 of every blob
+            counts images, the tops' memory is the layer's own, and nothing is kept from forward to backward but
+            blobs; such layers may be run on a part of the batch at a time.
+
         layer_param: the layer's LayerParameter.
         phase: TRAIN or TEST.
         blobs: the parameters.
@@ -77,6 +81,7 @@ class Layer:
     default_lr_mult: ClassVar[float] = 1.0
     may_propagate: tuple[bool, ...] = ()
     always_reshape: ClassVar[bool] = False
+    batch_local: bool = False
 
     def __init__(self, layer_param: Any, phase: int = TRAIN) -> None:
         self.layer_param = layer_param
@@ -113,10 +118,13 @@ class Layer:
     def build(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Makes the layer ready for forward: the sequence every layer goes through once."""
         self.check_counts(len(bottom), len(top))
-        self.setup(bottom, top)
-        if not self.param_propagate_down:
-            self.param_propagate_down = [True] * len(self.blobs)
-        self.reshape(bottom, top)
+        try:
+            self.setup(bottom, top)
+            if not self.param_propagate_down:
+                self.param_propagate_down = [True] * len(self.blobs)
+            self.reshape(bottom, top)
+        except ShapeError as problem:
+            raise self.error(str(problem)) from None
         self.read_loss_weights(len(top))
         self.write_loss_weights(top)
 

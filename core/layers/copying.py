@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.layers.elementwise import outermost
+from pycaffe_lite.layers.indexing import along
 from pycaffe_lite.parallel import parallel_for, slices
 
 WORTH_SHARING = 1 << 19
@@ -38,16 +39,13 @@ def _cut(target: Array, source: Array) -> Iterator[tuple[Array, Array]]:
     if axis is None:
         yield target, source
         return
-    before = (slice(None),) * axis
     for cut in slices(target.shape[axis], -(-target.size // PIECE)):
-        yield target[(*before, cut)], source[(*before, cut)]
+        yield target[along(axis, cut)], source[along(axis, cut)]
 
 
 def parts(array: Array, axis: int, lengths: Sequence[int]) -> list[Array]:
     """Views of an array's consecutive parts along an axis."""
-    before = (slice(None),) * axis
-    ends = np.cumsum([0, *lengths])
-    return [array[(*before, slice(a, b))] for a, b in pairwise(ends)]
+    return [array[along(axis, slice(a, b))] for a, b in pairwise(accumulate(lengths, initial=0))]
 
 
 def common_order(blobs: Sequence[Blob]) -> tuple[int, ...] | None:

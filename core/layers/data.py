@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.data.feed import Feed, State
@@ -59,6 +62,7 @@ class DataLayer(Layer):
         except CaffeError as problem:
             raise self.error(str(problem)) from None
         log.info("output data size: " + ",".join(map(str, self._shape)))
+        self._records, self._labels = feed.records(), feed.labels() if len(top) > 1 else None
         self._prefetcher = Prefetcher(feed, depth_for(param.prefetch, 4 * prod(self._shape)))
 
     def _open(self, with_labels: bool) -> Feed:
@@ -99,6 +103,14 @@ class DataLayer(Layer):
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         """There is nothing to propagate to."""
+
+    def records(self) -> int | None:
+        """How many records the source has; None if that is not known without reading all of it."""
+        return self._records
+
+    def all_labels(self) -> NDArray[np.float32] | None:
+        """The labels of all records in order, where they are at hand; else None."""
+        return self._labels
 
     def state(self) -> State:
         """Where the next forward reads, as integers and arrays of integers by name."""

@@ -13,7 +13,8 @@ from math import prod
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from pycaffe_lite.layers.window import Place, Span, Window, dense
+from pycaffe_lite.layers.indexing import along, fill_border
+from pycaffe_lite.layers.window import Span, Window, dense
 from pycaffe_lite.parallel import scratch
 
 BLOCK_BYTES = 1 << 20
@@ -26,7 +27,7 @@ MOST_SUMS = 8 << 20
 """Bytes of sums kept for each pixel of a row."""
 
 MOST_MULTIPLES = 4
-LEAST_GROUPS = 4
+LEAST_GROUPS = 2
 
 
 def is_depthwise(window: Window, image_channels: int, map_channels: int, group: int) -> bool:
@@ -179,10 +180,13 @@ class DepthwiseProduct:
         )
         if direct:
             return
-        whole = out.reshape(len(image), *(n * s for n, s in zip(lengths, strides, strict=True)), -1, self.multiple)
+        whole = out.reshape(len(image), *(n * s for n, s in zip(lengths, strides, strict=True)), -1)
         corners = [begin + pad - a * s for (begin, _), (a, _), pad, s in zip(spans, places, pads, strides, strict=True)]
         inside = [slice(at, at + end - begin) for at, (begin, end) in zip(corners, spans, strict=True)]
-        np.add.reduce(whole[(slice(None), *inside)], axis=-1, out=image)
+        result = whole[along(1, *inside)].reshape(*image.shape, self.multiple)
+        np.copyto(image, result[..., 0])
+        for part in range(1, self.multiple):
+            np.add(image, result[..., part], out=image)
 
     def _windows_at(self, maps: np.ndarray, places: Sequence[Span]) -> np.ndarray:
         """A view steps x N x places x run of the maps: the windows that reach each place, zeros where there are none.
@@ -192,16 +196,12 @@ class DepthwiseProduct:
         steps, stride = self._steps(), self.window.stride[-1]
         reach = [(a - (n - 1) * back, b) for (a, b), (n, back) in zip(places, steps, strict=True)]
         bordered = scratch("padded", (len(maps), *(b - a for a, b in reach), stride, self.channels), maps.dtype)
-        source: Place = (slice(None),)
-        inside: Place = (slice(None),)
-        for (a, b), count in zip(reach, maps.shape[1:-1], strict=True):
-            first, last = min(max(a, 0), count), min(max(b, 0), count)
-            bordered[(*inside, slice(0, first - a))] = 0
-            bordered[(*inside, slice(last - a, None))] = 0
-            source, inside = (*source, slice(first, last)), (*inside, slice(first - a, last - a))
-        bordered[inside] = maps[source][..., None, :]
+        inside = [(max(a, 0), min(b, count)) for (a, b), count in zip(reach, maps.shape[1:-1], strict=True)]
+        borders = [(first - a, b - last) for (a, b), (first, last) in zip(reach, inside, strict=True)]
+        part = maps[along(1, *(slice(first, last) for first, last in inside))]
+        np.copyto(fill_border(bordered, borders, 0), part[..., None, :])
         flat = bordered.reshape(*bordered.shape[:-2], stride * self.channels)
-        corner = flat[(slice(None), *(slice((n - 1) * back, None) for n, back in steps))]
+        corner = flat[along(1, *(slice((n - 1) * back, None) for n, back in steps))]
         backs = [-back * length for (_, back), length in zip(steps, corner.strides[1:-1], strict=True)]
         shape = (*(n for n, _ in steps), len(maps), *(b - a for a, b in places), flat.shape[-1])
         return as_strided(corner, shape, (*backs, *corner.strides))

@@ -45,9 +45,7 @@ def outermost(array: Array, but: int | None = None) -> int | None:
     return max(axes, key=lambda axis: abs(array.strides[axis]), default=None)
 
 
-def scratch_like(
-    name: str, array: Array, dtype: np.dtype, shape: tuple[int, ...] | None = None
-) -> np.ndarray:
+def scratch_like(name: str, array: Array, dtype: np.dtype, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """Scratch memory of an array's shape and memory order, so that ufuncs run straight through both.
 
     Args:

@@ -56,8 +56,11 @@ class Filter(Layer):
             above.reshape(items, *below.shape[1:], order=below.order)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        before = top[0].shape[0]
         self.kept = np.flatnonzero(bottom[-1].data)
         self._shape_tops(len(self.kept), bottom, top)
+        if len(self.kept) != before:
+            self.write_loss_weights(top)
         for below, above in zip(bottom, top, strict=False):
             take_rows(below.data, self.kept, above.data)
 

@@ -11,6 +11,7 @@ import numpy as np
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.layers.base import Layer, register_layer
 from pycaffe_lite.layers.elementwise import PIECE
+from pycaffe_lite.layers.indexing import along
 from pycaffe_lite.layers.window_param import read_window
 from pycaffe_lite.parallel import parallel_for, slices
 
@@ -57,16 +58,16 @@ class Im2col(Layer):
     def _pieces(self, top: Array, bottom: Array) -> list[tuple[Array, Array]]:
         """Matching pieces of both; in those of the top the channels and the taps have axes of their own."""
         shape = (*bottom.shape[: self.axis + 1], *self.window.kernel, *self.count)
-        columns, before = top.reshape(shape), (slice(None),) * self.cut_axis
-        return [(columns[(*before, cut)], bottom[(*before, cut)]) for cut in self.cuts]
+        columns, places = top.reshape(shape), [along(self.cut_axis, cut) for cut in self.cuts]
+        return [(columns[place], bottom[place]) for place in places]
 
     def _taps(self, columns: Array, x: Array) -> Iterator[tuple[Array, Array, Array]]:
         """For each tap all its places in the columns, those whose pixel is inside the image, and the pixels."""
-        kept = (slice(None),) * (self.axis + 1)
+        pixel_axis = self.axis + 1
         taps = product(*map(range, self.window.kernel))
         for tap, (windows, pixels) in zip(taps, self.window.taps(self.count, self.sizes), strict=True):
-            places = columns[(*kept, *tap)]
-            yield places, places[(*kept, *windows)], x[(*kept, *pixels)]
+            places = columns[along(pixel_axis, *tap)]
+            yield places, places[along(pixel_axis, *windows)], x[along(pixel_axis, *pixels)]
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         def piece(i: int) -> None:

@@ -9,10 +9,8 @@ import numpy as np
 
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.layers.base import Layer, register_layer
-from pycaffe_lite.parallel import parallel_for, scratch, slices
-
-PIECE_PRODUCTS = 6_000_000
-"""Multiplications worth a thread's while: below, handing the piece over costs more than it saves."""
+from pycaffe_lite.layers.products import add_bias_gradient, add_weight_gradient, multiply, multiply_back
+from pycaffe_lite.parallel import scratch
 
 
 @register_layer("InnerProduct")
@@ -55,9 +53,6 @@ class InnerProduct(Layer):
             )
         top[0].reshape(*shape[: self.axis], self.outputs)
         self.rows = prod(shape[: self.axis])
-        pieces = self.rows * self.inputs * self.outputs // PIECE_PRODUCTS
-        self.output_cuts = slices(self.outputs, min(pieces, 64))
-        self.input_cuts = slices(self.inputs, min(pieces, 64))
 
     def _weight(self, array: np.ndarray) -> np.ndarray:
         """The weight, or its diff, as outputs x inputs."""
@@ -66,45 +61,21 @@ class InnerProduct(Layer):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         x = bottom[0].data.reshape(self.rows, self.inputs)
         y = top[0].data.reshape(self.rows, self.outputs)
-        weight = self._weight(self.blobs[0].data)
-        bias = self.blobs[1].data if len(self.blobs) > 1 else None
-
-        def piece(i: int) -> None:
-            cut = self.output_cuts[i]
-            np.matmul(x, weight[cut].T, out=y[:, cut])
-            if bias is not None:
-                np.add(y[:, cut], bias[cut], out=y[:, cut])
-
-        parallel_for(len(self.output_cuts), piece)
+        multiply(x, self._weight(self.blobs[0].data), y, self.blobs[1].data if len(self.blobs) > 1 else None)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         dy = top[0].diff.reshape(self.rows, self.outputs)
         if self.param_propagate_down[0]:
-            self._backward_weight(bottom[0].data.reshape(self.rows, self.inputs), dy)
+            x = bottom[0].data.reshape(self.rows, self.inputs)
+            add_weight_gradient(dy, x, self._weight(self.blobs[0].diff))
         if len(self.blobs) > 1 and self.param_propagate_down[1]:
-            self.blobs[1].diff[...] += np.ones(self.rows, dy.dtype) @ dy
+            add_bias_gradient(dy, self.blobs[1].diff)
         if propagate_down[0]:
             self._backward_bottom(dy, bottom[0].diff)
 
-    def _backward_weight(self, x: np.ndarray, dy: np.ndarray) -> None:
-        diff = self._weight(self.blobs[0].diff)
-
-        def piece(i: int) -> None:
-            cut = self.output_cuts[i]
-            place = diff[cut]
-            gradient = scratch("product", place.shape, place.dtype)
-            np.matmul(dy[:, cut].T, x, out=gradient)
-            np.add(place, gradient, out=place)
-
-        parallel_for(len(self.output_cuts), piece)
-
     def _backward_bottom(self, dy: np.ndarray, diff: np.ndarray) -> None:
-        weight = self._weight(self.blobs[0].data)
         dense = diff.flags.c_contiguous
         dx = diff.reshape(self.rows, self.inputs) if dense else scratch("rows", (self.rows, self.inputs), dy.dtype)
-        parallel_for(
-            len(self.input_cuts),
-            lambda i: np.matmul(dy, weight[:, self.input_cuts[i]], out=dx[:, self.input_cuts[i]]),
-        )
+        multiply_back(dy, self._weight(self.blobs[0].data), dx)
         if not dense:
             diff[...] = dx.reshape(diff.shape)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pycaffe_lite.blob import Array
+from pycaffe_lite.layers.indexing import fill_border
 from pycaffe_lite.layers.pooling_methods import LEAST, PoolingMethod
 from pycaffe_lite.layers.window import Window, dense
 from pycaffe_lite.parallel import scratch
+
+Indices = NDArray[np.intp]
 
 
 class MaxPooling(PoolingMethod):
@@ -26,7 +30,7 @@ class MaxPooling(PoolingMethod):
         self.groups = -(-window.kernel[1] // stride)
         self.last = (window.kernel[0] - 1) * sizes[1] + window.kernel[1]
         self.code_type = np.dtype(np.uint8 if self.last < 256 else np.uint16 if self.last < 65536 else np.uint32)
-        self.classes: list[tuple[slice, slice, Array]] = []
+        self.classes: list[tuple[slice, slice, Indices]] = []
 
     def forward(self, image: Array, out: Array, cut: slice) -> None:
         self.reduce(np.maximum, LEAST, image, out)
@@ -55,7 +59,7 @@ class MaxPooling(PoolingMethod):
         ]
         self.weights = self._weights(shape[-1])
 
-    def _bases(self, shape: tuple[int, ...], row: int, column: int, steps: Sequence[int]) -> Array:
+    def _bases(self, shape: tuple[int, ...], row: int, column: int, steps: Sequence[int]) -> Indices:
         """For the windows of a class the place of pixel `last` from their corner, in the memory of the images."""
         batch, planes, height, width, run = shape
         corners = [
@@ -68,7 +72,7 @@ class MaxPooling(PoolingMethod):
         planes_at = np.arange(batch * planes).reshape(batch, planes, 1, 1, 1) * (height * width * run)
         return (planes_at + pixels[..., None] * run + np.arange(run)).astype(np.intp)
 
-    def _weights(self, run: int) -> Array:
+    def _weights(self, run: int) -> np.ndarray:
         """For each row of taps, and each group of them a stride wide, what a match counts in a row of windows."""
         (height, width), stride = self.window.kernel, self.window.stride[1]
         column = np.arange(self.groups * stride)
@@ -96,7 +100,7 @@ class MaxPooling(PoolingMethod):
         if target is not image_diff:
             np.copyto(image_diff, target)
 
-    def _add(self, flat: Array, places: Array, share: Array, keep: Array | None, first: bool) -> None:
+    def _add(self, flat: Array, places: Indices, share: Array, keep: np.ndarray | None, first: bool) -> None:
         """flat[places] += share, where `keep` says so; flat is 0 at the first time. No place comes twice."""
         given = scratch("given", share.shape, share.dtype)
         if keep is not None:
@@ -109,7 +113,7 @@ class MaxPooling(PoolingMethod):
             np.add(given, share, out=given)
         flat[places.reshape(-1)] = given.reshape(-1)
 
-    def _winners(self, image: Array, out: Array) -> Array:
+    def _winners(self, image: Array, out: Array) -> np.ndarray:
         """For each window `last` less the distance of the winner from its corner in pixels; 0 if there is none."""
         stride, (height, width) = self.window.stride[1], self.count
         shape, run = (*image.shape[:2], height, width * stride * image.shape[-1]), stride * image.shape[-1]
@@ -147,7 +151,6 @@ class MaxPooling(PoolingMethod):
             return image.reshape(*lengths, size * run)
         wide = scratch("wide", (*lengths, width, run), image.dtype)
         inside = max(0, min(size, width - pad))
-        wide[..., :pad, :] = np.nan
-        wide[..., pad + inside :, :] = np.nan
-        np.copyto(wide[..., pad : pad + inside, :], image[..., :inside, :])
+        place = fill_border(wide, [(pad, width - pad - inside)], np.nan, axis=3)
+        np.copyto(place, image[..., :inside, :])
         return wide.reshape(*lengths, width * run)

@@ -59,6 +59,7 @@ class Pooling(Layer):
         if len(top) > 1 and self.kind != "MAX":
             raise self.error(f"only MAX pooling has a second top (the indices), got {len(top)} tops for {self.kind}.")
         self.window = self._read_window(bottom[0])
+        self.batch_local = self.kind != "STOCHASTIC"
 
     def _check_shape(self, shape: Sequence[int]) -> None:
         if len(shape) != 4 or min(shape[2:]) < 1:
@@ -139,10 +140,15 @@ class Pooling(Layer):
         if not propagate_down[0]:
             return
         blobs = (bottom[0].data, bottom[0].diff, top[0].data, top[0].diff)
-        arrays = [self._planes(array) for array in blobs]
+        image, image_diff, out, diff = (self._planes(array) for array in blobs)
         method, cuts = self.method, self.cuts
-        method.prepare_backward(arrays[0][cuts[-1]].shape)
-        parallel_for(len(cuts), lambda i: method.backward(*(array[cuts[i]] for array in arrays), cuts[i]))
+        method.prepare_backward(image[cuts[-1]].shape)
+
+        def piece(i: int) -> None:
+            cut = cuts[i]
+            method.backward(image[cut], image_diff[cut], out[cut], diff[cut], cut)
+
+        parallel_for(len(cuts), piece)
 
     def _planes(self, array: Array) -> Array:
         """The five axes of `pooling_methods`."""

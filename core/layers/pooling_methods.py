@@ -12,6 +12,7 @@ import numpy as np
 
 from pycaffe_lite.blob import Array
 from pycaffe_lite.layers.elementwise import scratch_like
+from pycaffe_lite.layers.indexing import along
 from pycaffe_lite.layers.window import Window
 
 LEAST = np.finfo(np.float32).min
@@ -58,8 +59,9 @@ class PoolingMethod:
         self._reduce_axis(function, empty, 1, rows, out)
 
     def _reduce_axis(self, function: Callable[..., object], empty: float, axis: int, image: Array, out: Array) -> None:
-        before = (slice(None),) * (2 + axis)
-        parts = [(out[(*before, windows)], image[(*before, pixels)]) for windows, pixels in self.places(axis)]
+        parts = [
+            (out[along(2 + axis, windows)], image[along(2 + axis, pixels)]) for windows, pixels in self.places(axis)
+        ]
         if len(parts) > 1 and all(place.shape == out.shape for place, _ in parts[:2]):
             function(parts[0][1], parts[1][1], out=out)
             parts = parts[2:]
@@ -97,12 +99,11 @@ class AveragePooling(PoolingMethod):
         self._spread(0, rows, image_diff)
 
     def _spread(self, axis: int, share: Array, target: Array) -> None:
-        before = (slice(None),) * (2 + axis)
         alone = self.count[axis] == 1 or self.window.stride[axis] >= self.window.kernel[axis]
         target.fill(0)
         for windows, pixels in self.places(axis):
-            place = target[(*before, pixels)]
+            place = target[along(2 + axis, pixels)]
             if alone:
-                np.copyto(place, share[(*before, windows)])
+                np.copyto(place, share[along(2 + axis, windows)])
             else:
-                np.add(place, share[(*before, windows)], out=place)
+                np.add(place, share[along(2 + axis, windows)], out=place)

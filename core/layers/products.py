@@ -17,7 +17,7 @@ from pycaffe_lite.parallel import parallel_for, scratch, slices
 PIECE_PRODUCTS = 6_000_000
 """Multiplications worth a thread's while."""
 
-LEAST_WIDTH = 128
+LEAST_WIDTH = 100
 """Rows or columns of a piece: a narrower product costs itself more than a second thread saves."""
 
 

@@ -19,6 +19,7 @@ from math import prod
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from pycaffe_lite.layers.indexing import along, fill_border
 from pycaffe_lite.parallel import scratch
 
 SHORT_RUN = 16
@@ -154,14 +155,11 @@ class Window:
             return x
         sizes = [size + sum(border) for size, border in zip(x.shape[1:-1], borders, strict=True)]
         channels = x.shape[-1]
-        padded = scratch("padded", (x.shape[0], *sizes, channels * repeat), x.dtype)
-        inside: Place = (slice(None),)
-        for (before, after), size in zip(borders, sizes, strict=True):
-            padded[(*inside, slice(0, before))] = 0
-            padded[(*inside, slice(size - after, None))] = 0
-            inside = (*inside, slice(before, size - after))
-        padded.reshape(*padded.shape[:-1], channels, repeat)[inside] = x[..., None]
-        return padded
+        padded = scratch("padded", (x.shape[0], *sizes, channels, repeat), x.dtype)
+        inside = fill_border(padded, borders, 0)
+        for part in range(repeat):
+            np.copyto(inside[..., part], x)
+        return padded.reshape(x.shape[0], *sizes, channels * repeat)
 
     def _under(self, x: np.ndarray, rows: Span) -> tuple[np.ndarray, list[Span]]:
         """The image rows under some rows of windows, and how many zeros go before and after along each axis."""
@@ -214,12 +212,11 @@ class Window:
 
     def _fold(self, axis: int, part: np.ndarray, windows: Span, target: np.ndarray, pixels: Span) -> None:
         """Adds the windows of one axis, of which `part` has count x kernel, into the pixels of that axis."""
-        before = (slice(None),) * (1 + axis)
         between = (slice(None),) * (len(self.kernel) - axis - 1)
         for tap in range(self.kernel[axis]):
             where, under = self.overlap(axis, tap, windows, pixels)
-            place = target[(*before, under)]
-            np.add(place, part[(*before, where, *between, tap)], out=place)
+            place = target[along(1 + axis, under)]
+            np.add(place, part[along(1 + axis, where, *between, tap)], out=place)
 
 
 def dense(x: np.ndarray, name: str) -> np.ndarray:

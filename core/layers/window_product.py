@@ -43,7 +43,7 @@ class WindowProduct:
         self.taps = image_channels // group * prod(window.kernel)
         self.groups = [(_part(g, image_channels // group), _part(g, map_channels // group)) for g in range(group)]
         self.map_channels = map_channels
-        self.gradient_bytes = max(BLOCK_BYTES, GRADIENT_WINDOWS * self.taps * dtype.itemsize)
+        self.gradient_bytes = max(self.block_bytes, GRADIENT_WINDOWS * self.taps * dtype.itemsize)
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
@@ -122,9 +122,12 @@ def _part(index: int, length: int) -> slice:
 
 def sum_product(a: np.ndarray, b: np.ndarray, total: np.ndarray, first: bool) -> None:
     """total = a @ b if it is the first, else total += a @ b."""
-    if first:
-        np.matmul(a, b, out=total)
+    if first and total.flags.c_contiguous:
+        np.dot(a, b, out=total)  # np.matmul keeps the interpreter's lock while it makes 500 elements or fewer
         return
     product = scratch("product", total.shape, total.dtype)
-    np.matmul(a, b, out=product)
+    np.dot(a, b, out=product)
+    if first:
+        np.copyto(total, product)
+        return
     np.add(total, product, out=total)

@@ -84,7 +84,7 @@ def read_blob(path: str) -> Values:
 def _read(path: str, what: str, decode: Callable[[bytes], T]) -> T:
     """Reads a file and decodes it; whatever is wrong with it becomes one sentence."""
     path = os.fspath(path)
-    data = _bytes(path, what)
+    data = file_bytes(path, what)
     try:
         return decode(data)
     except Malformed as problem:
@@ -102,7 +102,16 @@ def _not_of_kind(path: str, which: str, what: str, data: bytes, reason: str) -> 
     return FileError(f"{path} {which} a file of {what}: {reason}.")
 
 
-def _bytes(path: str, what: str) -> bytes:
+def file_bytes(path: str, what: str) -> bytes:
+    """All bytes of a file.
+
+    Args:
+        path: the file, or a pipe.
+        what: what it should be, for messages.
+
+    Raises:
+        FileError: the file is missing, unreadable, empty, a device, or larger than 2 GiB.
+    """
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 
-from pycaffe_lite import log, rng, snapshot
+from pycaffe_lite import finite, log, resume, rng, snapshot
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net
 from pycaffe_lite.proto.printer import to_text
 from pycaffe_lite.proto.read import SolverText, read_solver_text
 from pycaffe_lite.solvers import nets
-from pycaffe_lite.solvers.report import IterationReport, Output, Report, TestReport
+from pycaffe_lite.solvers.best import BestScore
+from pycaffe_lite.solvers.outputs import label_outputs, net_outputs, output_text, output_values
+from pycaffe_lite.solvers.report import IterationReport, Report, TestReport
+from pycaffe_lite.solvers.smoothing import SmoothedLoss
 
 STOP = "stop"
 SNAPSHOT = "snapshot"
@@ -36,7 +40,11 @@ class Solver:
         current_step: for multistep, how many of its steps have been taken.
         requested: set it to STOP or SNAPSHOT, from a signal handler say, and the loop will do so at the next chance.
         stopped_early: whether a request has ended the run.
-        smoothed_loss: the mean of the last average_loss losses.
+        smoothing: the mean of the last average_loss losses.
+        check_finite: whether a loss, gradient or parameter that is not finite ends the run with Diverged.
+        best: the test output whose best weights are kept, see `follow`.
+        keep_last: how many snapshots to keep; None: all.
+        last_snapshot: the .solverstate that was last written, or read; none: empty.
 
     A subclass writes `apply_update`.
     """
@@ -52,10 +60,14 @@ class Solver:
         self.current_step = 0
         self.requested: str | None = None
         self.stopped_early = False
-        self.smoothed_loss = 0.0
-        self._losses: list[float] = []
-        self._start_iter = 0
+        self.check_finite = True
+        self.best: BestScore | None = None
+        self.keep_last: int | None = None
+        self.last_snapshot = ""
+        self._restored = False
+        self._before_tests: resume.State | None = None
         self.check()
+        self.smoothing = SmoothedLoss(self.param.average_loss)
         log.info("Initializing solver from parameters: \n" + to_text(self.param).rstrip("\n"))
         if self.param.random_seed >= 0:
             rng.set_random_seed(self.param.random_seed)
@@ -95,19 +107,25 @@ class Solver:
     # -- the loop ------------------------------------------------------------------------------------------
 
     def run(self) -> Iterator[Report]:
-        """Trains to max_iter, reporting each iteration and each test."""
+        """Trains to max_iter, reporting each iteration and each test.
+
+        Raises:
+            Diverged: a loss, gradient or parameter is not finite; what has been saved before stays as it is.
+        """
         log.info(f"Solving {self.net.name}")
         log.info(f"Learning Rate Policy: {self.param.lr_policy}")
         self.stopped_early = False
         yield from self.steps(self.param.max_iter - self.iter)
         param = self.param
+        self.check_values()
         if param.snapshot_after_train and not (param.snapshot and self.iter % param.snapshot == 0):
             self.snapshot()
-        if self.stopped_early:
+        if self.stopped_early or self.out_of_patience:
             log.info("Optimization stopped early.")
             return
+        self._before_tests = resume.collect(self)
         if param.display and self.iter % param.display == 0:
-            self._smooth(self.net.forward_loss())
+            self.smoothing.add(self.net.forward_loss())
             log.info(f"Iteration {self.iter}, loss = {log.number(self.smoothed_loss)}")
         if param.test_interval and self.iter % param.test_interval == 0:
             yield from self.test_all()
@@ -116,18 +134,22 @@ class Solver:
     def steps(self, count: int) -> Iterator[Report]:
         """Does `count` iterations: test if due, forward and backward, show, update, snapshot if due."""
         param = self.param
-        self._start_iter, self._losses, self.smoothed_loss = self.iter, [], 0.0
+        if not self._restored:
+            self.smoothing.restart()
+        self._restored = False
         self._mark = (time.perf_counter(), self.iter)
         stop = self.iter + count
         while self.iter < stop:
             self.net.clear_param_diffs()
             if self._test_is_due():
+                self._before_tests = resume.collect(self)
                 yield from self.test_all()
-                if self.stopped_early:
+                if self.stopped_early or self.out_of_patience:
                     break
+                self._before_tests = None
             self.net.debug_info = self.displays and param.debug_info
-            loss = sum(self.net.forward_backward() for _ in range(param.iter_size)) / param.iter_size
-            self._smooth(loss)
+            loss = sum(self._forward_backward() for _ in range(param.iter_size)) / param.iter_size
+            self.smoothing.add(loss)
             if self.displays:
                 self._show()
             rate = self.apply_update()
@@ -139,6 +161,12 @@ class Solver:
             if request == STOP:
                 self.stopped_early = True
                 break
+
+    def _forward_backward(self) -> float:
+        loss = self.net.forward_backward()
+        if self.check_finite and not math.isfinite(loss):
+            raise finite.loss_diverged(self.net, self.iter, loss)
+        return loss
 
     def solve(self, resume_file: str | None = None) -> None:
         """Trains to max_iter, from a snapshot's state if one is given."""
@@ -153,6 +181,16 @@ class Solver:
             pass
 
     @property
+    def smoothed_loss(self) -> float:
+        """The mean of the last average_loss losses."""
+        return self.smoothing.value
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the tests have not got better for so long that training ends."""
+        return self.best is not None and self.best.exhausted
+
+    @property
     def displays(self) -> bool:
         """Whether this iteration is one to be shown."""
         return bool(self.param.display) and self.iter % self.param.display == 0
@@ -160,18 +198,6 @@ class Solver:
     def _test_is_due(self) -> bool:
         interval = self.param.test_interval
         return bool(interval) and self.iter % interval == 0 and (self.iter > 0 or self.param.test_initialization)
-
-    def _smooth(self, loss: float) -> None:
-        """Updates the mean over the last average_loss losses, in the way Caffe does."""
-        window = self.param.average_loss
-        if len(self._losses) < window:
-            self._losses.append(loss)
-            size = len(self._losses)
-            self.smoothed_loss = (self.smoothed_loss * (size - 1) + loss) / size
-        else:
-            oldest = (self.iter - self._start_iter) % window
-            self.smoothed_loss += (loss - self._losses[oldest]) / window
-            self._losses[oldest] = loss
 
     def _show(self) -> None:
         """The lines of a displayed iteration: speed and smoothed loss, then the train net's outputs."""
@@ -192,7 +218,11 @@ class Solver:
                 return
             report = self._test(i, net)
             if report is not None:
+                if self.best is not None and self.best.note(report):
+                    snapshot.write_best(self)
                 yield report
+        if self.out_of_patience and self.best is not None:
+            log.info(f"No better {self.best.name} in {self.best.waited} tests; the best is {self.best.text()}")
 
     def _test(self, number: int, net: Net) -> TestReport | None:
         """The mean outputs of a test net; None if a request has stopped it."""
@@ -226,44 +256,53 @@ class Solver:
     # -- snapshots -----------------------------------------------------------------------------------------
 
     def snapshot(self) -> None:
-        """Writes PREFIX_iter_N.caffemodel and .solverstate."""
-        snapshot.write(self)
+        """Writes PREFIX_iter_N.caffemodel, .solverstate and .resume.
+
+        Raises:
+            Diverged: a parameter is not finite, so that there is nothing worth saving.
+        """
+        self.check_values()
+        if snapshot.write(self) and self.keep_last is not None:
+            snapshot.remove_old(self, self.keep_last)
 
     def restore(self, path: str) -> None:
-        """Goes on from the state in a .solverstate, with the weights it names."""
+        """Goes on from a snapshot: its .solverstate, or the .caffemodel beside it."""
         snapshot.read(self, path)
+
+    def restore_newest(self) -> bool:
+        """Goes on from the newest whole snapshot of this solver's prefix; returns whether there is one."""
+        return snapshot.read_newest(self)
+
+    def follow(self, name: str, patience: int | None = None) -> None:
+        """Keeps the weights with the best test output of that name; ends the run when `patience` tests in a row
+        have brought no better one. See BestScore.
+        """
+        self.best = BestScore(name, patience, self.test_nets)
+
+    def check_values(self) -> None:
+        """Raises Diverged if a parameter or the history is not finite, unless check_finite is off."""
+        if self.check_finite:
+            finite.check_values(self.net, [blob.data for blob in self.history], self.iter)
+
+    def where_it_stands(self) -> resume.State:
+        """What an exact resume needs. Between a test and the next iteration it is the state before that test,
+        which a resumed run does again."""
+        return self._before_tests or resume.collect(self)
+
+    def progress_state(self) -> dict[str, Any]:
+        """What the loop and the update rule remember besides the history."""
+        return {"best": self.best.state() if self.best else None}
+
+    def restore_progress(self, state: dict[str, Any]) -> None:
+        """Goes on where `progress_state` was called."""
+        if self.best:
+            self.best.restore(state["best"])
+        self._restored = True
 
     def close(self) -> None:
         """Stops the threads that read data."""
         for net in (self.net, *self.test_nets):
             net.close()
-
-
-def net_outputs(net: Net) -> list[Output]:
-    """The numbers a net has put out in its last forward pass, blob by blob in alphabetical order."""
-    return label_outputs(net, output_values(net))
-
-
-def output_values(net: Net) -> np.ndarray:
-    """The values of `net_outputs`, as float64."""
-    parts = [net.blobs[name].data.reshape(-1) for name in net.outputs]
-    return np.concatenate([np.zeros(0), *parts])
-
-
-def label_outputs(net: Net, values: np.ndarray) -> list[Output]:
-    """Puts the names and loss weights of a net's outputs to as many values."""
-    names = [(name, net.loss_weight(name), net.blobs[name].count) for name in net.outputs]
-    labels = [(name, weight) for name, weight, count in names for _ in range(count)]
-    return [Output(name, value, weight) for (name, weight), value in zip(labels, values.tolist(), strict=True)]
-
-
-def output_text(output: Output) -> str:
-    """An output as Caffe prints it: `loss = 0.1 (* 1 = 0.1 loss)`."""
-    text = f"{output.name} = {log.number(output.value)}"
-    if not output.loss_weight:
-        return text
-    weighted = log.number(output.value * output.loss_weight)
-    return f"{text} (* {log.number(output.loss_weight)} = {weighted} loss)"
 
 
 __all__ = ["SNAPSHOT", "STOP", "Solver", "label_outputs", "net_outputs", "output_text", "output_values"]

@@ -27,9 +27,7 @@ class RMSPropSolver(SGDSolver):
         if self.param.momentum:
             raise self.error("momentum", f"expected no momentum with RMSProp, got {self.param.momentum:g}.")
         if not 0 <= self.param.rms_decay < 1:
-            raise self.error(
-                "rms_decay", f"expected rms_decay from 0 to below 1, got {self.param.rms_decay:g}."
-            )
+            raise self.error("rms_decay", f"expected rms_decay from 0 to below 1, got {self.param.rms_decay:g}.")
 
     def compute_update_value(self, piece: Piece, rate: float) -> None:
         (history,) = piece.history

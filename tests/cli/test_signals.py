@@ -157,11 +157,12 @@ def test_stopping_with_a_snapshot(tmp_path: Path, name: str, options: list[str])
         assert run.finish() == 0
     (iteration,) = snapshots(tmp_path)
     assert iteration > 500
-    assert run.said[-4:] == [
+    assert run.said[-5:] == [
         f"Snapshotting to binary proto file s_iter_{iteration}.caffemodel",
         f"Snapshotting solver state to binary proto file s_iter_{iteration}.solverstate",
         "Optimization stopped early.",
         "Optimization Done.",
+        f"To go on from the last snapshot: --snapshot s_iter_{iteration}.solverstate",
     ]
 
 
@@ -196,12 +197,13 @@ def test_stopping_while_testing(tmp_path: Path) -> None:
         run.wait_for("Iteration 0, Testing net (#0)")
         run.signal("SIGINT")
         assert run.finish() == 0
-    assert run.said[-5:] == [
+    assert run.said[-6:] == [
         "Test interrupted.",
         "Snapshotting to binary proto file s_iter_0.caffemodel",
         "Snapshotting solver state to binary proto file s_iter_0.solverstate",
         "Optimization stopped early.",
         "Optimization Done.",
+        "To go on from the last snapshot: --snapshot s_iter_0.solverstate",
     ]
 
 

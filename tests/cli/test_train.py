@@ -37,7 +37,8 @@ def test_a_run() -> None:
     assert command.said[0] == "Use CPU."
     assert command.said[-2:] == ["Optimization Done.", "Optimization Done."]
     assert "Starting Optimization" in command.said
-    assert sorted(path.name for path in Path().glob("s_*")) == ["s_iter_4.caffemodel", "s_iter_4.solverstate"]
+    files = ["s_iter_4.caffemodel", "s_iter_4.resume", "s_iter_4.solverstate"]
+    assert sorted(path.name for path in Path().glob("s_*")) == files
     losses = values(command.said, "    Train net output #0: loss")
     assert losses[1] < losses[0]
 
@@ -84,14 +85,16 @@ def test_resuming() -> None:
     command = Command("train", "--solver=solver.prototxt", "--snapshot=s_iter_2.solverstate")
     assert command.status == 0
     at = command.said.index("Resuming from s_iter_2.solverstate")
-    assert command.said[at - 1 : at + 4] == [
+    assert command.said[at - 1 : at + 6] == [
         "Solver scaffolding done.",
         "Resuming from s_iter_2.solverstate",
         "SGDSolver: restoring history",
+        "Solver settings changed since the snapshot: snapshot: 2 -> 0",
+        "Data, random numbers and smoothed loss go on exactly where s_iter_2.resume says.",
         "Starting Optimization",
         "Solving tiny",
     ]
-    assert command.said[at + 5] == "Iteration 2, Testing net (#0)"
+    assert command.said[at + 7] == "Iteration 2, Testing net (#0)"
     assert Path("s_iter_4.caffemodel").read_bytes() == whole
 
 

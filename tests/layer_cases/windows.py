@@ -83,9 +83,7 @@ add(
         weighted_tops=(0,),
     )
 )
-STOCHASTIC = (
-    'type: "Pooling" bottom: "x" top: "y" pooling_param { pool: STOCHASTIC kernel_size: 2 stride: 2 }'
-)
+STOCHASTIC = 'type: "Pooling" bottom: "x" top: "y" pooling_param { pool: STOCHASTIC kernel_size: 2 stride: 2 }'
 # In training the derivative is that of the chosen value alone: what the draw owes to the values has none.
 add(
     Case(
@@ -102,7 +100,6 @@ add(
         tops=((2, 4, 3, 3),),
         name="STOCHASTIC-test",
         phase=TEST,
-        differentiable=(),
     )
 )
 

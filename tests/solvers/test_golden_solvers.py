@@ -18,9 +18,9 @@ RESUMED = sorted(name for name, case in CASES.items() if "resume" in case)
 AVERAGES = json.loads((FOLDER / "average_loss.json").read_text())
 
 
-def test_the_cases_that_should_be_here_are() -> None:
-    table = json.loads((FOLDER / "cases.json").read_text())
-    assert {name for name in table if name.startswith(("sgd_", "lr_"))} <= set(CASES)
+def test_all_cases_are_here() -> None:
+    assert set(CASES) == set(json.loads((FOLDER / "cases.json").read_text()))
+    assert (len(CASES), len(RESUMED)) == (48, 7)
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -39,11 +39,12 @@ def snapshots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("snapshots")
+@pytest.mark.parametrize("extension", ["", ".h5"])
 @pytest.mark.parametrize("name", RESUMED)
-def test_going_on_from_caffes_snapshot(name: str) -> None:
+def test_going_on_from_caffes_snapshot(name: str, extension: str) -> None:
     case = GoldenCase(name)
     solver = fed_solver(case.text, first=10 * case.text.param.iter_size)
-    solver.restore(f"snap/{name}_iter_10.solverstate")
+    solver.restore(f"snap/{name}_iter_10.solverstate{extension}")
     assert solver.iter == 10
     same_state(solver, case.golden, 10)
     case.run(solver, 10)

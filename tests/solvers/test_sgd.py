@@ -174,5 +174,6 @@ def test_a_diverging_run_computes_infinities_without_a_word(
     tmp_path: Path, generator: np.random.Generator, more: str
 ) -> None:
     solver = least_squares(tmp_path, generator, f"base_lr: 1e38 momentum: 0.9 {more}")
+    solver.check_finite = False
     solver.step(5)
     assert not np.isfinite(state(solver)[2]).any()

@@ -318,10 +318,10 @@ def test_requests_are_served_between_the_batches_of_a_test(folder: Path, request
 def test_a_snapshot_that_cannot_be_written_does_not_end_the_training(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: str, pieces: object) -> None:
+    def full(files: object, path: str, pieces: object) -> None:
         raise FileError(f"Cannot write {path}: No space left on device.")
 
-    monkeypatch.setattr("pycaffe_lite.weights.write_atomically", full)
+    monkeypatch.setattr("pycaffe_lite.files.FileSet.add", full)
     lines = logged()
     solver = make_solver(folder, NET, BASE + 'max_iter: 4 snapshot: 2 snapshot_prefix: "s"')
     solver.solve()

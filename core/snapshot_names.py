@@ -1,0 +1,103 @@
+"""The names of a snapshot's files, and finding snapshots by them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pycaffe_lite.errors import FileError
+
+AUTO = "auto"
+_WEIGHTS, _STATE, _RESUME, _H5 = ".caffemodel", ".solverstate", ".resume", ".h5"
+_ANY = re.compile(r"\.(caffemodel|solverstate|resume)(\.h5)?$")
+
+
+class Names(NamedTuple):
+    """The files of one snapshot; the last one written is the state, so where it is, the others are too."""
+
+    weights: str
+    resume: str
+    state: str
+
+
+def names(prefix: str, iteration: int, hdf5: bool) -> Names:
+    """PREFIX_iter_N with Caffe's extensions, and ours."""
+    return _from_base(f"{prefix}_iter_{iteration}", _H5 if hdf5 else "")
+
+
+def _from_base(base: str, h5: str) -> Names:
+    return Names(base + _WEIGHTS + h5, base + _RESUME, base + _STATE + h5)
+
+
+def names_of(path: str) -> Names | None:
+    """All files of the snapshot that one of them belongs to; None for another name."""
+    match = _ANY.search(path)
+    return _from_base(path[: match.start()], match[2] or "") if match else None
+
+
+def state_of(path: str) -> str:
+    """The state of the snapshot that a path names by any of its files.
+
+    Raises:
+        FileError: it names weights, and there is no state beside them.
+    """
+    found = names_of(path)
+    if found is None or path == found.state:
+        return path
+    if path == found.resume and not os.path.exists(found.state) and os.path.exists(found.state + _H5):
+        return found.state + _H5
+    if not os.path.exists(found.state) and os.path.exists(path):
+        raise FileError(
+            f"{path}: expected the solver's state {os.path.basename(found.state)} beside it, got no such file; "
+            "give the weights with --weights to start from them alone."
+        )
+    return found.state
+
+
+def list_snapshots(prefix: str) -> list[tuple[int, Names]]:
+    """The snapshots of a prefix whose state and weights are there, the newest first."""
+    folder, base = os.path.split(prefix)
+    form = re.compile(re.escape(base) + r"_iter_(\d{1,10})\.solverstate(\.h5)?")
+    found = []
+    for entry in _entries(folder):
+        if match := form.fullmatch(entry):
+            files = names(prefix, int(match[1]), bool(match[2]))
+            if files.state == os.path.join(folder, entry) and os.path.isfile(files.weights):
+                found.append((int(match[1]), files))
+    return sorted(found, reverse=True)
+
+
+def remove_leftovers(prefix: str) -> None:
+    """Removes the temporary files of runs of this prefix that were killed while writing."""
+    folder, base = os.path.split(prefix)
+    form = re.compile(re.escape(base) + r"_(?:iter_\d+|best)\.[a-z0-9.]+\.(\d+)\.tmp")
+    for entry in list(_entries(folder)):
+        match = form.fullmatch(entry)
+        if match and not _alive(int(match[1])):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(folder, entry))
+
+
+def _entries(folder: str) -> Iterator[str]:
+    try:
+        yield from os.listdir(folder or ".")
+    except OSError as problem:
+        raise FileError(f"Cannot look for snapshots in {folder or '.'}: {problem.strerror or problem}.") from None
+
+
+def _alive(process: int) -> bool:
+    """Whether there is such a process here, this one aside."""
+    if process == os.getpid():
+        return False
+    if os.name == "nt":  # there, asking in this way would end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True

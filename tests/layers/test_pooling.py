@@ -1,0 +1,172 @@
+"""Pooling: against plain loops, ties, windows without pixels, memory orders, and what it refuses."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from layer_rig import CHANNELS_LAST, Rig
+from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.layers.pooling_methods import LEAST
+
+Pair = tuple[int, int]
+
+
+def text(fields: str, tops: str = 'top: "y"') -> str:
+    return f'type: "Pooling" bottom: "x" {tops} pooling_param {{ {fields} }}'
+
+
+def spans(size: int, kernel: int, stride: int, pad: int) -> list[tuple[int, int]]:
+    """Caffe's windows along an axis: from where to where, padding up to one pad past the edge."""
+    count = ceil((size + 2 * pad - kernel) / stride) + 1
+    if pad and (count - 1) * stride >= size + pad:
+        count -= 1
+    return [(i * stride - pad, min(i * stride - pad + kernel, size + pad)) for i in range(count)]
+
+
+def naive(x: np.ndarray, dy: np.ndarray, kind: str, kernel: Pair, stride: Pair, pad: Pair) -> tuple[np.ndarray, ...]:
+    """Top, bottom diff and indices, window by window."""
+    rows, columns = (spans(*axis) for axis in zip(x.shape[2:], kernel, stride, pad, strict=True))
+    y, dx = np.zeros((*x.shape[:2], len(rows), len(columns))), np.zeros(x.shape)
+    where = np.zeros(y.shape)
+    for n, c, i, j in np.ndindex(y.shape):
+        (top, bottom), (left, right) = rows[i], columns[j]
+        inside = np.s_[n, c, max(top, 0) : min(bottom, x.shape[2]), max(left, 0) : min(right, x.shape[3])]
+        if kind == "AVE":
+            area = (bottom - top) * (right - left)
+            y[n, c, i, j] = x[inside].sum() / area
+            dx[inside] += dy[n, c, i, j] / area
+        else:
+            first = np.unravel_index(np.argmax(x[inside]), x[inside].shape)
+            y[n, c, i, j] = x[inside][first]
+            dx[inside][first] += dy[n, c, i, j]
+            where[n, c, i, j] = (max(top, 0) + first[0]) * x.shape[3] + max(left, 0) + first[1]
+    return y, dx, where
+
+
+@st.composite
+def geometry(draw: st.DrawFn) -> tuple[Pair, Pair, Pair, Pair]:
+    """Size, kernel, stride and pad; every window sees a pixel."""
+    axes = []
+    for _ in range(2):
+        kernel = draw(st.integers(1, 5))
+        stride, pad = draw(st.integers(1, kernel)), draw(st.integers(0, kernel - 1))
+        axes.append((draw(st.integers(kernel, kernel + 7)), kernel, stride, pad))
+    size, kernel_, stride_, pad_ = zip(*axes, strict=True)
+    return size, kernel_, stride_, pad_
+
+
+@settings(max_examples=80, deadline=None)
+@given(geometry(), st.sampled_from(["MAX", "AVE"]), st.sampled_from([None, CHANNELS_LAST]), st.booleans())
+def test_any_geometry_gives_what_plain_loops_give(
+    sides: tuple[Pair, Pair, Pair, Pair], kind: str, order: tuple[int, ...] | None, gaps: bool
+) -> None:
+    """With whole numbers from 0 to 3 most windows have ties."""
+    size, kernel, stride, pad = sides
+    generator = np.random.default_rng(0)
+    x = generator.integers(0, 4, (2, 3, *size)).astype(np.float64)
+    names = [("kernel", kernel), ("stride", stride), ("pad", pad)]
+    fields = " ".join(f"{name}_{side}: {value}" for name, pair in names for side, value in zip("hw", pair, strict=True))
+    tops = 'top: "y" top: "where"' if kind == "MAX" else 'top: "y"'
+    rig = Rig(text(f"pool: {kind} {fields}", tops), [x], dtype=np.float64, order=order, gaps=gaps)
+    dy = generator.normal(size=rig.top[0].shape)
+    y, dx, where = naive(x, dy, kind, kernel, stride, pad)
+    ours = rig.forward()
+    np.testing.assert_allclose(ours[0], y, rtol=1e-12)
+    if kind == "MAX":
+        np.testing.assert_array_equal(ours[1], where)
+    diffs = [dy, np.zeros(dy.shape)][: len(ours)]
+    np.testing.assert_allclose(rig.backward(diffs)[0], dx, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", [16, 20, 260])
+def test_kernels_with_many_taps(kernel: int) -> None:
+    """Winners are counted in the smallest type that holds the kernel."""
+    x = np.random.default_rng(1).integers(0, 50, (1, 2, kernel + 3, kernel + 4)).astype(np.float64)
+    rig = Rig(text(f"kernel_size: {kernel} stride: 3"), [x], dtype=np.float64)
+    dy = np.random.default_rng(2).normal(size=rig.top[0].shape)
+    y, dx, _ = naive(x, dy, "MAX", (kernel, kernel), (3, 3), (0, 0))
+    np.testing.assert_array_equal(rig.forward()[0], y)
+    np.testing.assert_allclose(rig.backward([dy])[0], dx, rtol=1e-12)
+
+
+def test_a_window_with_nothing_but_nan_gives_no_gradient() -> None:
+    x = np.arange(16.0).reshape(1, 1, 4, 4)
+    x[0, 0, :2, :2] = np.nan
+    rig = Rig(text("kernel_size: 2 stride: 2"), [x])
+    y = rig.forward()[0]
+    assert np.isnan(y[0, 0, 0, 0])
+    assert np.all(np.isfinite(y.ravel()[1:]))
+    (dx,) = rig.backward([np.ones((1, 1, 2, 2))])
+    assert dx.sum() == 3
+    assert dx[0, 0, 1, 3] == dx[0, 0, 3, 1] == dx[0, 0, 3, 3] == 1
+
+
+def test_nan_in_overlapping_windows_leaves_the_others_their_gradient() -> None:
+    x = np.arange(25.0).reshape(1, 1, 5, 5)
+    x[0, 0, 0, 0] = np.nan
+    rig = Rig(text("kernel_size: 3 pad: 1"), [x])
+    rig.forward()
+    (dx,) = rig.backward([np.ones((1, 1, 5, 5))])
+    assert dx.sum() == 25 - 4  # four windows see the corner
+
+
+@pytest.mark.parametrize("kind", ["MAX", "AVE"])
+def test_a_window_beyond_the_image_has_no_pixel(kind: str) -> None:
+    """With a stride longer than the kernel the last window may begin behind the edge; Caffe keeps it."""
+    x = np.ones((1, 1, 5, 5))
+    rig = Rig(text(f"pool: {kind} kernel_size: 1 stride: 3"), [x])
+    y = rig.forward()[0]
+    assert y.shape == (1, 1, 3, 3)
+    assert np.all(y[0, 0, 2] == (LEAST if kind == "MAX" else 0))
+    (dx,) = rig.backward([np.ones(y.shape)])
+    assert dx.sum() == 4
+
+
+def test_global_pooling_follows_the_image() -> None:
+    rig = Rig(text("pool: AVE global_pooling: true"), [np.ones((1, 2, 3, 4))])
+    rig.put([np.full((2, 2, 5, 1), 3.0)])
+    rig.reshape()
+    np.testing.assert_array_equal(rig.forward()[0], np.full((2, 2, 1, 1), 3))
+
+
+@pytest.mark.parametrize("order", [None, CHANNELS_LAST])
+def test_the_top_lies_in_memory_as_the_bottom(order: tuple[int, ...] | None) -> None:
+    rig = Rig(text("kernel_size: 2"), [np.zeros((2, 3, 4, 5))], order=order)
+    assert rig.top[0].order == order
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ("", "expected kernel_size, or kernel_h and kernel_w"),
+        ("kernel_h: 2", "expected kernel_size, or"),
+        ("kernel_size: 2 kernel_h: 2 kernel_w: 2", "got both"),
+        ("kernel_size: 2 stride_h: 2", "expected stride, or stride_h and stride_w"),
+        ("kernel_size: 0", "kernel and stride of 1 or more"),
+        ("kernel_size: 2 stride: 0", "kernel and stride of 1 or more"),
+        ("kernel_size: 2 pad: 2", "pad less than the kernel"),
+        ("kernel_size: 9", "larger than the padded image"),
+        ("kernel_size: 2 global_pooling: true", "no kernel size with global_pooling"),
+        ("pad: 1 global_pooling: true", "pad 0 and stride 1 with global_pooling"),
+        ("pool: STOCHASTIC kernel_size: 2 pad: 1", "no pad with STOCHASTIC"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused(fields: str, message: str) -> None:
+    with pytest.raises(CaffeError, match=message):
+        Rig(text(fields), [np.zeros((2, 3, 5, 5))])
+
+
+def test_only_max_has_indices() -> None:
+    with pytest.raises(CaffeError, match="only MAX pooling has a second top"):
+        Rig(text("pool: AVE kernel_size: 2", 'top: "y" top: "where"'), [np.zeros((2, 3, 5, 5))])
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (2, 3, 0, 4), (2, 3, 4, 4, 4)])
+def test_a_bottom_that_is_no_image_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(CaffeError, match="4 axes"):
+        Rig(text("kernel_size: 2"), [np.zeros(shape)])
