@@ -94,7 +94,9 @@ def _write_text(file: Any, name: str, text: bytes) -> None:
     kind = h5py.h5t.C_S1.copy()
     kind.set_size(len(text))
     space = h5py.h5s.create(h5py.h5s.SCALAR)
-    dataset = h5py.h5d.create(file.id, name.encode(), kind, space)
+    how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    how.set_obj_track_times(False)  # equal states give equal bytes
+    dataset = h5py.h5d.create(file.id, name.encode(), kind, space, how)
     dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.array(text, f"S{len(text)}"), kind)
 
 
@@ -217,7 +219,8 @@ class _Reader:
         if not isinstance(dataset, self.h5py.Dataset) or dataset.shape != () or dataset.dtype.kind not in "SO":
             raise _Unfit(f"it has no text /{name}")
         value = dataset[()]
-        return os.fsdecode(value).split("\0")[0]
+        text = value if isinstance(value, str) else bytes(value).decode("utf-8", "backslashreplace")
+        return text.split("\0")[0]
 
     def _own(self, group: Any, name: str) -> Any:
         """What stands under a name, if it is in this file; links elsewhere are not followed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from pycaffe_lite.net_layers import build_layers
 from pycaffe_lite.parameters import Parameters
 from pycaffe_lite.proto.hints import nearest
 from pycaffe_lite.proto.read import NetText, read_net
-from pycaffe_lite.replicas import find_runs
 
 
 class Net:
@@ -89,7 +88,6 @@ class Net:
         try:
             self.outputs = build_layers(self, param, text)
             self.backward_plan = choose_backward(self, param.force_backward)
-            self._runs = find_runs(self)
             for name in self.outputs:
                 log.info(f"This network produces output {name}")
             log.info("Network initialization done.")
@@ -131,39 +129,18 @@ class Net:
 
     def forward_from_to(self, first: int, last: int) -> float:
         """Runs layers first … last; returns their weighted loss."""
-        loss, i = 0.0, first
         with np.errstate(all="ignore"):
-            while i <= last:
-                run = self._runs.get(i)
-                if run and run.last <= last and run.forward():
-                    done = run.layers
-                else:
-                    done = range(i, i + 1)
-                    self._forward_layer(i)
-                loss += sum(self._finish_forward(layer) for layer in done)
-                i = done.stop
-        return loss
+            return sum((self._forward_layer(i) for i in range(first, last + 1)), 0.0)
 
-    def _forward_layer(self, i: int) -> None:
-        self.reshape_changed(range(i, i + 1))
-        self.layers[i].forward(self.bottoms[i], self.tops[i])
-
-    def _finish_forward(self, i: int) -> float:
-        """What follows a layer's forward pass: the debug lines and the loss."""
-        layer, top = self.layers[i], self.tops[i]
+    def _forward_layer(self, i: int) -> float:
+        layer, bottom, top = self.layers[i], self.bottoms[i], self.tops[i]
+        shapes = [blob.shape for blob in bottom]
+        if shapes != self.bottom_shapes[i] or layer.always_reshape:
+            self._reshape_layer(i, shapes)
+        layer.forward(bottom, top)
         if self.debug_info:
             debug_info.forward(self, i)
         return layer.loss(top) if any(layer.loss_weights) else 0.0
-
-    def reshape_changed(self, layers: Iterable[int]) -> bool:
-        """Reshapes those of some layers whose bottoms have other shapes than before; whether there were any."""
-        changed = False
-        for i in layers:
-            shapes = [blob.shape for blob in self.bottoms[i]]
-            if shapes != self.bottom_shapes[i] or self.layers[i].always_reshape:
-                self._reshape_layer(i, shapes)
-                changed = True
-        return changed
 
     def forward_loss(self) -> float:
         """One forward pass; returns the weighted loss."""
@@ -224,29 +201,16 @@ class Net:
 
     def backward_from_to(self, first: int, last: int) -> None:
         """Runs the backward passes of layers first … last, which comes before it."""
-        # A run's backward pass needs the parts of its forward pass.
-        runs = {run.last: run for run in self._runs.values()}
-        i = first
-        while i >= last:
-            run = runs.get(i)
-            if run and run.first >= last and run.backward():
-                for layer in reversed(run.layers):
-                    self._finish_backward(layer)
-                i = run.first - 1
-            else:
-                self.backward_layer(i)
-                i -= 1
+        for i in range(first, last - 1, -1):
+            self.backward_layer(i)
 
     def backward_layer(self, i: int) -> None:
         """Runs one layer's backward pass, if it takes part."""
         if self.backward_plan.layers[i]:
             with np.errstate(all="ignore"):
                 self.layers[i].backward(self.tops[i], self.backward_plan.bottoms[i], self.bottoms[i])
-            self._finish_backward(i)
-
-    def _finish_backward(self, i: int) -> None:
-        if self.debug_info and self.backward_plan.layers[i]:
-            debug_info.backward(self, i)
+            if self.debug_info:
+                debug_info.backward(self, i)
 
     def forward_backward(self) -> float:
         """One pass forward and one backward; returns the weighted loss."""

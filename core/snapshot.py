@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pycaffe_lite import log, resume, resume_file
@@ -15,7 +15,7 @@ from pycaffe_lite.proto.encode import blob_bytes, with_blobs
 from pycaffe_lite.proto.read import find_file
 from pycaffe_lite.proto.weights import StateFile, file_bytes, read_state
 from pycaffe_lite.snapshot_names import Names, list_snapshots, names, names_of, remove_leftovers, state_of
-from pycaffe_lite.weights import copy_layers, read_layers, same_shape, weights_pieces
+from pycaffe_lite.weights import SourceLayer, copy_layers, read_layers, same_shape, weights_pieces
 
 if TYPE_CHECKING:
     from pycaffe_lite.solvers.base import Solver
@@ -43,6 +43,8 @@ def check_prefix(solver: Solver) -> None:
 
 def warn_of_full_disk(solver: Solver) -> None:
     """A warning if the disk has no room for one more snapshot."""
+    if not solver.param.snapshot and not solver.param.snapshot_after_train:
+        return
     needed = 4 * sum(blob.count for blob in (*solver.net.parameters.blobs, *solver.history))
     folder = os.path.dirname(os.path.abspath(solver.param.snapshot_prefix))
     try:
@@ -155,8 +157,10 @@ def read(solver: Solver, path: str) -> None:
     _check_history(solver, state, path)
     weights = find_file(state.learned_net, path, "learned_net") if state.learned_net else ""
     exact = _read_resume(path, weights)
+    layers = read_layers(weights) if weights else []
     if weights:
-        copy_layers(solver.net, read_layers(weights), weights)
+        _check_complete(solver, layers, weights)
+        copy_layers(solver.net, layers, weights)
     solver.iter, solver.current_step = state.iter, state.current_step
     log.info("SGDSolver: restoring history")
     for blob, saved in zip(solver.history, state.history, strict=True):
@@ -237,6 +241,16 @@ def read_newest(solver: Solver) -> bool:
         )
     log.info(f"There is no snapshot of {prefix} yet; training starts from the beginning.")
     return False
+
+
+def _check_complete(solver: Solver, layers: Sequence[SourceLayer], path: str) -> None:
+    """A file that ends between two layers reads well, but not as the weights of a snapshot of this net."""
+    there = {layer.name for layer in layers}
+    missing = [name for name in solver.net.params if name not in there]
+    if missing:
+        raise FileError(
+            f'{path}: expected parameters for layer "{missing[0]}", got none; the file is truncated, or of another net.'
+        )
 
 
 def _check_history(solver: Solver, state: StateFile, path: str) -> None:

@@ -21,10 +21,14 @@ class Prefetcher:
     Args:
         feed: what makes the batches; from now on only the thread may use it.
         depth: batches ahead, 1 or more.
+
+    Attributes:
+        records, labels: see Feed.
     """
 
     def __init__(self, feed: Feed, depth: int) -> None:
         self._feed = feed
+        self.records, self.labels = feed.records(), feed.labels()
         self._depth = depth
         self._state = feed.state()
         self._current: Batch | None = None

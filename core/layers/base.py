@@ -57,10 +57,6 @@ class Layer:
         always_reshape: whether reshape runs before every forward, as Caffe does it, and not only
             after a bottom has changed shape. For layers whose top shapes depend on values or on the outside.
 
-        batch_local: whether each image's top and bottom diff depend on that image alone, axis 0 of every blob
-            counts images, the tops' memory is the layer's own, and nothing is kept from forward to backward but
-            blobs; such layers may be run on a part of the batch at a time.
-
         layer_param: the layer's LayerParameter.
         phase: TRAIN or TEST.
         blobs: the parameters.
@@ -81,7 +77,6 @@ class Layer:
     default_lr_mult: ClassVar[float] = 1.0
     may_propagate: tuple[bool, ...] = ()
     always_reshape: ClassVar[bool] = False
-    batch_local: bool = False
 
     def __init__(self, layer_param: Any, phase: int = TRAIN) -> None:
         self.layer_param = layer_param

@@ -65,7 +65,6 @@ class ConvolutionBase(Layer):
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.layer_param.convolution_param
         self.axis = self.canonical_axis(param.axis, bottom[0])
-        self.batch_local = self.axis == 1
         self.window = read_window(self, param, bottom[0].num_axes - self.axis - 1)
         self.channels, self.outputs, group = bottom[0].shape[self.axis], param.num_output, param.group
         if self.outputs < 1:

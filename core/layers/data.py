@@ -62,7 +62,6 @@ class DataLayer(Layer):
         except CaffeError as problem:
             raise self.error(str(problem)) from None
         log.info("output data size: " + ",".join(map(str, self._shape)))
-        self._records, self._labels = feed.records(), feed.labels() if len(top) > 1 else None
         self._prefetcher = Prefetcher(feed, depth_for(param.prefetch, 4 * prod(self._shape)))
 
     def _open(self, with_labels: bool) -> Feed:
@@ -106,11 +105,11 @@ class DataLayer(Layer):
 
     def records(self) -> int | None:
         """How many records the source has; None if that is not known without reading all of it."""
-        return self._records
+        return None if self._prefetcher is None else self._prefetcher.records
 
     def all_labels(self) -> NDArray[np.float32] | None:
         """The labels of all records in order, where they are at hand; else None."""
-        return self._labels
+        return None if self._prefetcher is None else self._prefetcher.labels
 
     def state(self) -> State:
         """Where the next forward reads, as integers and arrays of integers by name."""

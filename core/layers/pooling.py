@@ -59,7 +59,6 @@ class Pooling(Layer):
         if len(top) > 1 and self.kind != "MAX":
             raise self.error(f"only MAX pooling has a second top (the indices), got {len(top)} tops for {self.kind}.")
         self.window = self._read_window(bottom[0])
-        self.batch_local = self.kind != "STOCHASTIC"
 
     def _check_shape(self, shape: Sequence[int]) -> None:
         if len(shape) != 4 or min(shape[2:]) < 1:

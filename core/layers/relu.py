@@ -28,8 +28,6 @@ class ReLU(Layer):
     form: Maas, Hannun and Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013.
     """
 
-    batch_local = True
-
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.slope = self.dtype.type(self.layer_param.relu_param.negative_slope)
 

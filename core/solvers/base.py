@@ -18,6 +18,7 @@ from pycaffe_lite.proto.read import SolverText, read_solver_text
 from pycaffe_lite.solvers import nets
 from pycaffe_lite.solvers.best import BestScore
 from pycaffe_lite.solvers.outputs import label_outputs, net_outputs, output_text, output_values
+from pycaffe_lite.solvers.precheck import check_data
 from pycaffe_lite.solvers.report import IterationReport, Report, TestReport
 from pycaffe_lite.solvers.smoothing import SmoothedLoss
 
@@ -112,6 +113,8 @@ class Solver:
         Raises:
             Diverged: a loss, gradient or parameter is not finite; what has been saved before stays as it is.
         """
+        check_data(self)
+        snapshot.warn_of_full_disk(self)
         log.info(f"Solving {self.net.name}")
         log.info(f"Learning Rate Policy: {self.param.lr_policy}")
         self.stopped_early = False

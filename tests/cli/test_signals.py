@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from cli_rig import SOLVER, write_run
+from cli_rig import NET, SOLVER, write_run
 from golden_logs import HEAD
-from net_rig import logged, messages
+from net_rig import layer, logged, messages
 from pycaffe_lite import log
 from pycaffe_lite.cli.signals import handled_signals
 
@@ -205,6 +205,39 @@ def test_stopping_while_testing(tmp_path: Path) -> None:
         "Optimization Done.",
         "To go on from the last snapshot: --snapshot s_iter_0.solverstate",
     ]
+
+
+SLEEPER = """import time
+import caffe
+
+
+class Sleeper(caffe.Layer):
+    def reshape(self, bottom, top):
+        top[0].reshape(1)
+
+    def forward(self, bottom, top):
+        print("asleep", file=__import__("sys").stderr, flush=True)
+        time.sleep(60)
+"""
+
+
+def test_a_second_interrupt_says_what_was_saved(tmp_path: Path) -> None:
+    (tmp_path / "sleeper.py").write_text(SLEEPER)
+    sleeper = layer("z", "Python", top=["z"], more='python_param { module: "sleeper" layer: "Sleeper" }')
+    write_run(tmp_path, NET + sleeper, SOLVER.replace("test_iter: 1\ntest_interval: 2\n", ""))
+    run = Run(tmp_path)
+    try:
+        run.wait_for("asleep")
+        run.signal("SIGINT")
+        run.wait_for("SIGINT received")
+        run.signal("SIGINT")
+        assert run.finish() == 130
+    finally:
+        run.deadline.cancel()
+        run.process.kill()
+        run.process.wait()
+        run.process.stderr.close()  # type: ignore[union-attr]
+    assert run.said[-1] == "Stopped at once. There is no snapshot to go on from."
 
 
 def test_a_stopped_run_meets_no_expectations(tmp_path: Path) -> None:

@@ -138,6 +138,12 @@ def test_the_log_and_the_way_back(folder: Path) -> None:
 def test_equal_nets_give_equal_bytes(folder: Path) -> None:
     solver = make_solver(folder, NET, BASE)
     assert hdf5_files.weights_bytes(solver.net) == hdf5_files.weights_bytes(solver.net)
+    solver.snapshot()
+    for name in ("s_iter_0.caffemodel.h5", "s_iter_0.solverstate.h5"):
+        with h5py.File(name) as file:
+            times: list[int] = []
+            file.visititems(lambda path, item, times=times: times.append(h5py.h5g.get_objinfo(item.id).mtime))
+        assert set(times) == {0}
 
 
 def test_names_with_slashes(folder: Path) -> None:
