@@ -89,6 +89,8 @@ def describe(solver: Rates, name: str) -> str:
     policy, first, last = solver.param.lr_policy, number(solver.rates[0]), number(solver.rates[-1])
     text = f"fixed at {first}" if policy == "fixed" else f"{policy} from {first} to {last}"
     text += _steps_text(solver)
+    if policy == "plateau":
+        text += ", if the loss never falls"
     return text if name == policy else f"{name}: {text}"
 
 

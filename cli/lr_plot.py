@@ -24,9 +24,18 @@ FILES = ", ".join(f".{name}" for name in FORMATS)
 @click.option("--solver", "more_solvers", multiple=True, type=click.Path(), help="A solver file, as SOLVER.")
 @click.option("--policy", type=click.Choice(list(POLICIES)), help="Draw this policy instead of a solver file.")
 @click.option("--base-lr", type=float, help="With --policy: the base rate, 0.01 unless given.")
-@click.option("--gamma", type=float, help="With --policy step, exp, inv, multistep or sigmoid.")
+@click.option("--gamma", type=float, help="With --policy step, exp, inv, multistep, sigmoid or plateau.")
 @click.option("--power", type=float, help="With --policy inv or poly.")
-@click.option("--stepsize", type=COUNT, metavar="N", help="With --policy step or sigmoid.")
+@click.option("--min-lr", type=float, help="With --policy: no rate below this; where cosine and sgdr end.")
+@click.option("--max-lr", type=float, help="With --policy triangular.")
+@click.option("--warmup-iter", type=COUNT, metavar="N", help="With --policy: begin with so many iterations of warm-up.")
+@click.option("--warmup-start-lr", type=float, help="With --policy: the rate at which the warm-up begins.")
+@click.option("--period", type=COUNT, metavar="N", help="With --policy sgdr: the length of the first cycle.")
+@click.option("--p-mult", type=float, help="With --policy sgdr: how much longer each cycle is, 2 unless given.")
+@click.option("--lr-mult", type=float, help="With --policy sgdr: what each cycle's rate is multiplied with.")
+@click.option("--plateau-winsize", type=COUNT, metavar="N", multiple=True,
+              help="With --policy plateau, once for each step.")  # fmt: skip
+@click.option("--stepsize", type=COUNT, metavar="N", help="With --policy step, sigmoid or triangular.")
 @click.option(
     "--stepvalue", type=COUNT, metavar="N", multiple=True, help="With --policy multistep, once for each step."
 )

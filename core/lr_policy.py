@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pycaffe_lite import lr_policy_forks
 from pycaffe_lite.errors import CaffeError
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ POLICIES: dict[str, Policy] = {
     "multistep": multistep,
     "poly": poly,
     "sigmoid": sigmoid,
+    **lr_policy_forks.POLICIES,
 }
 
 _READS: dict[str, tuple[str, ...]] = {
@@ -107,6 +109,7 @@ _READS: dict[str, tuple[str, ...]] = {
     "multistep": ("gamma",),
     "poly": ("power", "max_iter"),
     "sigmoid": ("gamma", "stepsize"),
+    **lr_policy_forks.READS,
 }
 
 
@@ -123,7 +126,12 @@ def rate(param: SolverParameter, iteration: int) -> float:
     policy = POLICIES.get(param.lr_policy)
     if policy is None:
         raise CaffeError(_unknown(param.lr_policy))
-    return policy(param, iteration)
+    return adjusted(param, iteration, policy(param, iteration))
+
+
+def adjusted(param: SolverParameter, iteration: int, rate: float) -> float:
+    """A policy's rate with warm-up and min_lr, which Caffe itself does not have, as float32."""
+    return float32(lr_policy_forks.warmed_up(param, iteration, rate))
 
 
 def check(param: SolverParameter, location: Callable[[str], str] = lambda field: "") -> None:
@@ -135,19 +143,23 @@ def check(param: SolverParameter, location: Callable[[str], str] = lambda field:
 
     Raises:
         CaffeError: for an unknown policy; gamma below 0 (step, exp, inv, multistep, sigmoid); stepsize
-            below 1 (step, sigmoid); max_iter below 1 (poly); a base_lr, gamma or power that is not finite.
+            below 1 (step, sigmoid); max_iter below 1 (poly); a base_lr, gamma or power that is not finite; and the like for the policies of forks.
     """
     if param.lr_policy not in POLICIES:
         raise CaffeError(location("lr_policy") + _unknown(param.lr_policy))
     for field, expected in _problems(param):
-        got = f"{getattr(param, field):g}"
+        got = _text(getattr(param, field))
         raise CaffeError(f'{location(field)}lr_policy "{param.lr_policy}" needs {expected}, got {got}.')
 
 
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else str(list(value))
+
+
 def _problems(param: SolverParameter) -> Iterator[tuple[str, str]]:
-    """The fields that the policy reads and cannot use, each with what it needs instead."""
-    fields = {"base_lr", *_READS[param.lr_policy]}
-    for field in sorted(fields & {"base_lr", "gamma", "power"}):
+    """The fields that the rate depends on and that cannot be used, each with what it needs instead."""
+    fields = {"base_lr", "min_lr", "warmup_start_lr", *_READS[param.lr_policy]}
+    for field in sorted(fields & {"base_lr", "gamma", "power", "min_lr", "warmup_start_lr", "max_lr"}):
         if not math.isfinite(getattr(param, field)):
             yield field, f"a finite {field}"
     if "gamma" in fields and param.gamma < 0:
@@ -155,6 +167,20 @@ def _problems(param: SolverParameter) -> Iterator[tuple[str, str]]:
     for field in sorted(fields & {"stepsize", "max_iter"}):
         if getattr(param, field) < 1:
             yield field, f"{field} > 0"
+    if param.warmup_iter < 0:
+        yield "warmup_iter", "warmup_iter >= 0"
+    yield from _problems_of_forks(param, fields)
+
+
+def _problems_of_forks(param: SolverParameter, fields: set[str]) -> Iterator[tuple[str, str]]:
+    if "p_mult" in fields and not 1 <= param.p_mult < math.inf:
+        yield "p_mult", "a finite p_mult >= 1"
+    if "lr_mult" in fields and not 0 <= param.lr_mult < math.inf:
+        yield "lr_mult", "a finite lr_mult >= 0"
+    if "period" in fields and param.period < 1 and (param.period != -1 or param.max_iter < 1):
+        yield "period", "period > 0, or -1 with max_iter > 0"
+    if "plateau_winsize" in fields and min(param.plateau_winsize, default=0) < 1:
+        yield "plateau_winsize", "plateau_winsize > 0, once or more"
 
 
 def _unknown(policy: str) -> str:
@@ -193,7 +219,15 @@ def _multistep_changes(param: SolverParameter, until: int) -> list[int]:
 
 
 def changes(param: SolverParameter, until: int) -> Sequence[int]:
-    """The iterations from 1 to below `until` in which step or multistep changes the rate; else none."""
+    """The iterations from 1 to below `until` in which the policy makes the rate jump; those of a warm-up left out."""
+    steps = _changes(param, until)
+    return [step for step in steps if step >= param.warmup_iter] if param.warmup_iter > 0 else steps
+
+
+def _changes(param: SolverParameter, until: int) -> Sequence[int]:
+    forks = lr_policy_forks.changes(param, until)
+    if forks is not None:
+        return forks
     if param.lr_policy == "step":
         return range(param.stepsize, until, param.stepsize)
     if param.lr_policy == "multistep":
@@ -214,4 +248,5 @@ def sample(param: SolverParameter, until: int, points: int) -> list[int]:
     if len(steps) <= points:
         chosen.update(steps)
         chosen.update(iteration - 1 for iteration in steps)
+    chosen.update(at for at in (param.warmup_iter - 1, param.warmup_iter) if 0 <= at <= last and param.warmup_iter > 0)
     return sorted(chosen)

@@ -176,6 +176,7 @@ def _go_on(solver: Solver, exact: dict[str, Any] | None, path: str) -> None:
             f"There is no {files.resume if files else '.resume file'} beside the state: as in Caffe, the data "
             "begins at its first record, and random numbers anew."
         )
+        solver.restore_progress(None)
         return
     if changes := resume.changed_settings(str(exact.get("solver", "")), solver):
         log.info("Solver settings changed since the snapshot: " + "; ".join(changes))

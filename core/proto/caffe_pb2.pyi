@@ -561,6 +561,14 @@ class SolverParameter(_Message):
     solver_type: int
     layer_wise_reduce: bool
     weights: RepeatedScalarFieldContainer[str]
+    warmup_iter: int
+    warmup_start_lr: float
+    min_lr: float
+    max_lr: float
+    period: int
+    p_mult: float
+    lr_mult: float
+    plateau_winsize: RepeatedScalarFieldContainer[int]
 
 class SolverState(_Message):
     iter: int

@@ -6,7 +6,7 @@ Files of these forks are found everywhere; their own names are not supported her
 from __future__ import annotations
 
 _SSD = {
-    "SolverParameter": "eval_type ap_version show_per_class_result plateau_winsize",
+    "SolverParameter": "eval_type ap_version show_per_class_result",
     "TransformationParameter": "resize_param noise_param distort_param expand_param emit_constraint crop_h crop_w",
     "LayerParameter": "annotated_data_param detection_evaluate_param detection_output_param "
     "multibox_loss_param norm_param permute_param prior_box_param video_data_param",
@@ -21,7 +21,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         "default_conv_algos_override default_cudnn_math_override default_conv_math_override "
         "eltwise_ignore_batch_norm quantize",
         "SolverParameter": "test_epoch_size test_interval_epoch max_epoch epoch_size per_parameter_reduce "
-        "min_lr rampup_interval rampup_lr solver_data_type store_blobs_in_old_format larc larc_policy "
+        "rampup_interval rampup_lr solver_data_type store_blobs_in_old_format larc larc_policy "
         "larc_turbo local_lr_auto local_gw_ratio momentum_policy max_momentum momentum_power "
         "weight_decay_policy weight_decay_power",
         "LayerParameter": "detectnet_groundtruth_param detectnet_augmentation_param forward_type "
@@ -36,7 +36,7 @@ _FIELDS: dict[str, dict[str, str]] = {
     "Intel Caffe": {
         **_SSD,
         "NetParameter": "compile_net_state engine bn_stats_batch_size multinode",
-        "SolverParameter": f"{_SSD['SolverParameter']} disabled_update engine warmup_iter warmup_start_lr "
+        "SolverParameter": f"{_SSD['SolverParameter']} disabled_update engine "
         "local_lr_auto local_gw_ratio",
         "LayerParameter": f"{_SSD['LayerParameter']} engine multinode mn_activation_param "
         "mn_grad_compress_param split_param spatial_dropout_param continuation_indicator_param "

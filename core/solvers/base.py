@@ -296,11 +296,11 @@ class Solver:
         """What the loop and the update rule remember besides the history."""
         return {"best": self.best.state() if self.best else None}
 
-    def restore_progress(self, state: dict[str, Any]) -> None:
-        """Goes on where `progress_state` was called."""
-        if self.best:
+    def restore_progress(self, state: dict[str, Any] | None) -> None:
+        """Goes on where `progress_state` was called; None: from a snapshot that does not have that state."""
+        if self.best and state:
             self.best.restore(state["best"])
-        self._restored = True
+        self._restored = state is not None
 
     def close(self) -> None:
         """Stops the threads that read data."""

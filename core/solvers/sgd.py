@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pycaffe_lite import log, lr_policy
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.finite import gradient_diverged, is_finite
+from pycaffe_lite.lr_policy_forks import Plateau, plateau_rate
 from pycaffe_lite.parallel import aligned_bytes, parallel_for, scratch, slices
 from pycaffe_lite.solvers.base import Solver
 
@@ -50,6 +52,7 @@ class SGDSolver(Solver):
     num_histories = 1
 
     def setup(self) -> None:
+        self.plateau = Plateau()
         parameters = self.net.flatten()
         assert parameters.data is not None and parameters.diff is not None
         self.parameters = parameters
@@ -78,10 +81,11 @@ class SGDSolver(Solver):
     def check(self) -> None:
         super().check()
         lr_policy.check(self.param, self.text.location)
-        if self.param.regularization_type not in ("L1", "L2"):
+        if self.param.regularization_type not in ("L1", "L2", DECOUPLED):
             raise self.error(
                 "regularization_type",
-                f'expected regularization_type "L1" or "L2", got "{self.param.regularization_type}".',
+                f'expected regularization_type "L1" or "L2", or "{DECOUPLED}", '
+                f'got "{self.param.regularization_type}".',
             )
 
     @np.errstate(all="ignore")  # infinities are computed as Caffe does; the loss will show them
@@ -101,6 +105,7 @@ class SGDSolver(Solver):
             self.normalize(piece)
             self.regularize(piece)
             self.compute_update_value(piece, rate)
+            self.decay(piece, rate)
             np.subtract(piece.data, piece.diff, out=piece.data)
 
         parallel_for(len(self.pieces), update)
@@ -117,7 +122,24 @@ class SGDSolver(Solver):
             if step != self.current_step:
                 log.info(f"MultiStep Status: Iteration {self.iter}, step = {step}")
             self.current_step = step
+        elif self.param.lr_policy == "plateau":
+            return self._plateau_rate()
         return lr_policy.rate(self.param, self.iter)
+
+    def _plateau_rate(self) -> float:
+        self.plateau = self.plateau.after(self.param, self.iter, self.smoothed_loss)
+        if self.plateau.step != self.current_step:
+            log.info(f"Plateau Status: Iteration {self.iter}, step = {self.plateau.step}")
+        self.current_step = self.plateau.step
+        return lr_policy.adjusted(self.param, self.iter, plateau_rate(self.param, self.current_step))
+
+    def progress_state(self) -> dict[str, Any]:
+        return {**super().progress_state(), "plateau": self.plateau.state()}
+
+    def restore_progress(self, state: dict[str, Any] | None) -> None:
+        """Without a state, plateau keeps the step of the snapshot and looks for its minimum anew."""
+        super().restore_progress(state)
+        self.plateau = Plateau.of(state["plateau"]) if state else Plateau(self.current_step, last_event=self.iter)
 
     def clip_gradients(self) -> None:
         """Scales all gradients down together if their L2 norm exceeds clip_gradients.
@@ -151,7 +173,7 @@ class SGDSolver(Solver):
     def regularize(self, piece: Piece) -> None:
         """Adds the gradient of weight decay: ∇ ← ∇ + λ W (L2) or ∇ + λ sign(W) (L1)."""
         decay = self.param.weight_decay * piece.decay_mult
-        if not decay:
+        if not decay or self.param.regularization_type == DECOUPLED:
             return
         term = scratch("decay", piece.data.shape, piece.data.dtype)
         if self.param.regularization_type == "L1":
@@ -159,6 +181,18 @@ class SGDSolver(Solver):
             np.multiply(term, decay, out=term)
         else:
             np.multiply(piece.data, decay, out=term)
+        np.add(piece.diff, term, out=piece.diff)
+
+    def decay(self, piece: Piece, rate: float) -> None:
+        """Decoupled weight decay: W ← W − α λ W, whatever the update rule makes of the gradient.
+
+        With Adam that is AdamW. Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (2019).
+        """
+        decay = rate * piece.lr_mult * self.param.weight_decay * piece.decay_mult
+        if not decay or self.param.regularization_type != DECOUPLED:
+            return
+        term = scratch("decay", piece.data.shape, piece.data.dtype)
+        np.multiply(piece.data, decay, out=term)
         np.add(piece.diff, term, out=piece.diff)
 
     def compute_update_value(self, piece: Piece, rate: float) -> None:

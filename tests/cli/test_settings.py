@@ -96,7 +96,7 @@ def test_what_the_schema_does_not_allow(setting: str, problem: str) -> None:
 
 
 def test_errors_do_not_point_to_the_line_that_was_replaced() -> None:
-    command = Command("train", "--solver=solver.prototxt", "--set=average_loss=0", "--set=lr_policy=cosine")
+    command = Command("train", "--solver=solver.prototxt", "--set=average_loss=0", "--set=lr_policy=polka")
     assert command.status == 1
     assert command.sentence().startswith("solver.prototxt: ")
 

@@ -17,9 +17,9 @@ def test_fork_fields_are_not_in_caffe(fork: str, message: str) -> None:
 
 
 def test_names_all_forks_of_a_field() -> None:
-    assert forks.fork_of("SolverParameter", "warmup_iter") == "Intel Caffe"
+    assert forks.fork_of("SolverParameter", "disabled_update") == "Intel Caffe"
     assert forks.fork_of("LayerParameter", "prior_box_param") == "SSD or Intel Caffe"
-    assert forks.fork_of("LayerParameter", "warmup_iter") is None
+    assert forks.fork_of("LayerParameter", "disabled_update") is None
     assert forks.fork_of("NoSuchParameter", "name") is None
 
 

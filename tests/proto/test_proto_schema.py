@@ -20,7 +20,19 @@ ROOT = Path(__file__).parent.parent.parent
 SCHEMA = json.loads((ROOT / "tests" / "golden" / "reference" / "caffe_schema.json").read_text())
 
 # What Caffe does not have.
-OUR_FIELDS = {"DataParameter": {"shuffle": (1000, "bool", "false")}}
+OUR_FIELDS: dict[str, dict[str, tuple[int, str, str | None]]] = {
+    "DataParameter": {"shuffle": (1000, "bool", "false")},
+    "SolverParameter": {
+        "warmup_iter": (1000, "int32", "0"),
+        "warmup_start_lr": (1001, "float", "0"),
+        "min_lr": (1002, "float", "0"),
+        "max_lr": (1003, "float", "0"),
+        "period": (1004, "int32", "-1"),
+        "p_mult": (1005, "float", "2"),
+        "lr_mult": (1006, "float", "0.8"),
+        "plateau_winsize": (1007, "int32", None),  # repeated
+    },
+}
 OUR_VALUES = {"DataParameter.DB": {"IDX": 100}}
 
 FILE = descriptor_pb2.FileDescriptorProto()
@@ -76,13 +88,9 @@ def test_fields_are_caffes(name: str) -> None:
     ours = OUR_FIELDS.get(name, {})
     told = {field.name: normalized(facts(field)) for field in MESSAGES[name].field}
     for field, (number, kind, default) in ours.items():
-        assert told.pop(field) == {
-            "name": field,
-            "number": number,
-            "label": "optional",
-            "type": kind,
-            "default": default,
-        }
+        label = "repeated" if default is None else "optional"
+        expected = {"name": field, "number": number, "label": label, "type": kind}
+        assert told.pop(field) == (expected if default is None else normalized({**expected, "default": default}))
     assert told == {field["name"]: normalized(field) for field in SCHEMA["messages"][name]["fields"]}
 
 
@@ -95,9 +103,13 @@ def test_enums_are_caffes(name: str) -> None:
     assert told == SCHEMA["messages"][name].get("enums", {})
 
 
-def test_our_additions_use_numbers_that_caffe_does_not() -> None:
-    numbers = {field["number"] for field in SCHEMA["messages"]["DataParameter"]["fields"]}
-    assert not numbers & {number for number, _, _ in OUR_FIELDS["DataParameter"].values()}
+@pytest.mark.parametrize("name", OUR_FIELDS)
+def test_our_additions_use_numbers_that_caffe_does_not(name: str) -> None:
+    numbers = {field["number"] for field in SCHEMA["messages"][name]["fields"]}
+    ours = [number for number, _, _ in OUR_FIELDS[name].values()]
+    assert not numbers & set(ours)
+    assert min(ours) >= 1000
+    assert len(set(ours)) == len(ours)
 
 
 def test_the_module_is_current() -> None:
