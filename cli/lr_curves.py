@@ -87,7 +87,7 @@ def _to_curve(solver: Rates, name: str) -> Curve:
 def describe(solver: Rates, name: str) -> str:
     """For a legend: `lenet_solver.prototxt: inv from 0.01 to 0.00594604`."""
     policy, first, last = solver.param.lr_policy, number(solver.rates[0]), number(solver.rates[-1])
-    text = f"fixed at {first}" if policy == "fixed" else f"{policy} from {first} to {last}"
+    text = f"fixed at {first}" if policy == "fixed" and first == last else f"{policy} from {first} to {last}"
     text += _steps_text(solver)
     if policy == "plateau":
         text += ", if the loss never falls"

@@ -50,9 +50,7 @@ def _find(param: Any) -> Callable[[Floats, Shape, Any], None]:
         known = ", ".join(sorted(_FILLERS))
         raise CaffeError(f'Expected a filler type out of {known}, got "{param.type}"{hint}')
     if param.sparse != -1 and param.type != "gaussian":
-        raise CaffeError(
-            f'Only a gaussian filler takes sparse, got sparse: {param.sparse} for "{param.type}".'
-        )
+        raise CaffeError(f'Only a gaussian filler takes sparse, got sparse: {param.sparse} for "{param.type}".')
     return _FILLERS[param.type]
 
 

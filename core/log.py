@@ -1,6 +1,6 @@
 """Log lines in glog's form, which parse_log.py and the other readers of Caffe's logs know.
 
-    I1124 06:18:47.337050 11186 solver.py:239] Iteration 100 (44.5 iter/s, 2.2s/100 iters), loss = 0.19
+I1124 06:18:47.337050 11186 solver.py:239] Iteration 100 (44.5 iter/s, 2.2s/100 iters), loss = 0.19
 """
 
 from __future__ import annotations

@@ -143,7 +143,8 @@ def check(param: SolverParameter, location: Callable[[str], str] = lambda field:
 
     Raises:
         CaffeError: for an unknown policy; gamma below 0 (step, exp, inv, multistep, sigmoid); stepsize
-            below 1 (step, sigmoid); max_iter below 1 (poly); a base_lr, gamma or power that is not finite; and the like for the policies of forks.
+            below 1 (step, sigmoid); max_iter below 1 (poly); a base_lr, gamma or power that is not finite; and the
+            like for the policies of forks.
     """
     if param.lr_policy not in POLICIES:
         raise CaffeError(location("lr_policy") + _unknown(param.lr_policy))

@@ -118,9 +118,7 @@ class Generator:
             CaffeError: unless mean and std are finite and std is above 0.
         """
         if not (math.isfinite(mean) and 0 < std < math.inf):
-            raise CaffeError(
-                f"Normal values need a finite mean and a std above 0, got mean {mean:g} and std {std:g}."
-            )
+            raise CaffeError(f"Normal values need a finite mean and a std above 0, got mean {mean:g} and std {std:g}.")
         result = _target(out, n, np.float32)
         flat, done = result.reshape(-1), 0
         while done < n:
@@ -163,9 +161,7 @@ def _uniform_bounds(a: float, b: float) -> tuple[np.float32, np.float32]:
         end = np.nextafter(np.float32(b), np.float32(np.inf))
         good = a <= b and np.isfinite(end - low)
     if not good:
-        raise CaffeError(
-            f"Uniform values need finite bounds, min not above max, got min {a:g} and max {b:g}."
-        )
+        raise CaffeError(f"Uniform values need finite bounds, min not above max, got min {a:g} and max {b:g}.")
     return low, end
 
 

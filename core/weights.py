@@ -55,13 +55,18 @@ def read_layers(path: str) -> Sequence[SourceLayer]:
 
 
 def copy_layers(net: Net, sources: Sequence[SourceLayer], path: str) -> None:
-    """Copies what `read_layers` gave, see `copy_weights`."""
+    """Copies what `read_layers` gave, see `copy_weights`; if one layer does not fit, none is copied."""
     layers = _first_by_name(net)
+    fitting = []
     for source in sources:
-        if source.name not in layers:
+        if source.name in layers:
+            fitting.append((layers[source.name], _fitting(layers[source.name], source.blobs, path)))
+        else:
             log.info(f"Ignoring source layer {source.name}")
-            continue
-        copy_layer(layers[source.name], source.blobs, path)
+    for layer, blobs in fitting:
+        for blob, values in zip(layer.blobs, blobs, strict=True):
+            if values is not None:
+                blob.data[...] = values.reshape(blob.shape)
 
 
 def share_layers(net: Net, other: Net) -> None:
@@ -91,8 +96,8 @@ def _first_by_name(net: Net) -> dict[str, Layer]:
     return {layer.name: layer for layer in reversed(net.layers)}
 
 
-def copy_layer(layer: Layer, blobs: Sequence[np.ndarray | None], path: str) -> None:
-    """Copies the arrays of one layer of a weights file into a layer.
+def _fitting(layer: Layer, blobs: Sequence[np.ndarray | None], path: str) -> list[np.ndarray | None]:
+    """The arrays of one layer of a weights file, one for each parameter of a layer.
 
     An HDF5 file has a shared parameter in the first layer alone, so one that this layer shares may be missing.
     """
@@ -104,14 +109,12 @@ def copy_layer(layer: Layer, blobs: Sequence[np.ndarray | None], path: str) -> N
             "rename the layer to train it from scratch."
         )
     for index, (blob, values) in enumerate(zip(layer.blobs, given, strict=True)):
-        if values is None:
-            continue
-        if not same_shape(blob, values.shape):
+        if values is not None and not same_shape(blob, values.shape):
             raise layer.error(
                 f"expected parameter {index} in {path} to have shape {shape_text(blob.shape)}, got "
                 f"{shape_text(values.shape)}; rename the layer to train it from scratch."
             )
-        blob.data[...] = values.reshape(blob.shape)
+    return given
 
 
 def same_shape(blob: Blob, shape: tuple[int, ...]) -> bool:

@@ -66,9 +66,7 @@ _NORMAL = _Layers(
     lambda x: np.exp(-x * x / 2),
 )
 _EXPONENTIAL = _Layers(
-    _edges(
-        256, 7.69711747013104972, 3.9496598225815571993e-3, lambda x: math.exp(-x), lambda y: -math.log(y)
-    ),
+    _edges(256, 7.69711747013104972, 3.9496598225815571993e-3, lambda x: math.exp(-x), lambda y: -math.log(y)),
     lambda x: np.exp(-x),
 )
 

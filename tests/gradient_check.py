@@ -38,9 +38,7 @@ def numeric_gradient(
     return gradient, smooth
 
 
-def compare(
-    ours: np.ndarray, numeric: np.ndarray, smooth: np.ndarray, what: str, *, rtol: float, atol: float
-) -> None:
+def compare(ours: np.ndarray, numeric: np.ndarray, smooth: np.ndarray, what: str, *, rtol: float, atol: float) -> None:
     """Fails unless both agree wherever there is a derivative, and there is one nearly everywhere."""
     skipped = np.count_nonzero(~smooth)
     assert skipped <= MOST_SKIPPED * smooth.size, f"{what}: {skipped} of {smooth.size} elements lie on a kink"

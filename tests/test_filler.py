@@ -31,9 +31,7 @@ def cases(kind: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", named)
 
 
-def filled(
-    text: str, shape: list[int], order: list[int] | None = None, dtype: type = np.float32
-) -> np.ndarray:
+def filled(text: str, shape: list[int], order: list[int] | None = None, dtype: type = np.float32) -> np.ndarray:
     blob = Blob(shape, order, dtype)
     fill(blob, text_format.Parse(text, caffe_pb2.FillerParameter()))
     assert not blob.has_diff
@@ -51,9 +49,7 @@ def filled_from(seed: int, text: str, shape: list[int]) -> np.ndarray:
 @cases("exact")
 def test_without_chance(case: dict[str, Any]) -> None:
     rng.set_random_seed(1)
-    np.testing.assert_allclose(
-        filled(case["filler"], case["shape"]), ARRAYS[case["array"]], rtol=0, atol=1e-7
-    )
+    np.testing.assert_allclose(filled(case["filler"], case["shape"]), ARRAYS[case["array"]], rtol=0, atol=1e-7)
     assert rng.word() == rng.Generator(1).word(), "it draws nothing"
 
 

@@ -116,9 +116,7 @@ def plain_uniform(generator: rng.Generator, n: int, a: float, b: float) -> list[
     return values
 
 
-@pytest.mark.parametrize(
-    ("a", "b"), [(0, 1), (-0.05, 0.05), (2, 5), (1e8, 1e8), (0, 0), (16777215, 16777217)]
-)
+@pytest.mark.parametrize(("a", "b"), [(0, 1), (-0.05, 0.05), (2, 5), (1e8, 1e8), (0, 0), (16777215, 16777217)])
 def test_uniform_is_its_definition(a: float, b: float) -> None:
     """The last three bounds are so near each other that float32 rounds many values above b: drawn again."""
     one, other = rng.Generator(8), rng.Generator(8)

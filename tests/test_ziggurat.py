@@ -94,9 +94,7 @@ def test_the_tail_takes_two_exponential_values(block: int) -> None:
 
 def test_the_tail_goes_on_until_a_pair_fits() -> None:
     """A pair with 2 y < x x is thrown away: y is 0 here."""
-    assert values([TAIL, 2**31 + 1, 0, 2**31 + 200, 2**31 + 1], 9, 3) == values(
-        [TAIL, 2**31 + 200, 2**31 + 1], 9, 3
-    )
+    assert values([TAIL, 2**31 + 1, 0, 2**31 + 200, 2**31 + 1], 9, 3) == values([TAIL, 2**31 + 200, 2**31 + 1], 9, 3)
 
 
 def test_the_exponentials_tail_is_itself_moved_right() -> None:
@@ -109,8 +107,7 @@ def test_the_exponentials_tail_is_itself_moved_right() -> None:
 
 @given(
     st.lists(
-        st.sampled_from([REGULAR, WEDGE, INFLECTED, CONCAVE, TOP, TAIL, ONE, LEAST_ONE, 0])
-        | st.integers(0, ONE),
+        st.sampled_from([REGULAR, WEDGE, INFLECTED, CONCAVE, TOP, TAIL, ONE, LEAST_ONE, 0]) | st.integers(0, ONE),
         max_size=60,
     ),
     st.integers(2, 40),

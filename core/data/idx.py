@@ -75,9 +75,7 @@ def _read_labels(images: Path, count: int) -> NDArray[np.float32]:
     file = IdxFile(path)
     shape = file.array.shape
     if shape != (count,):
-        raise FileError(
-            f"{path}: expected {count} labels, as {images.name} has images, got shape {list(shape)}."
-        )
+        raise FileError(f"{path}: expected {count} labels, as {images.name} has images, got shape {list(shape)}.")
     file.wait(count)
     return file.array.astype(np.float32)
 

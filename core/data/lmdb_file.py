@@ -83,14 +83,9 @@ class LmdbFile:
         """The values of some records, each below len(self); views of the file."""
         starts, sizes, flags = self._nodes(records)[1:]
         if flags.any():
-            return [
-                self._value(*node)
-                for node in zip(starts.tolist(), sizes.tolist(), flags.tolist(), strict=True)
-            ]
+            return [self._value(*node) for node in zip(starts.tolist(), sizes.tolist(), flags.tolist(), strict=True)]
         view = self._view
-        return [
-            view[start:end] for start, end in zip(starts.tolist(), (starts + sizes).tolist(), strict=True)
-        ]
+        return [view[start:end] for start, end in zip(starts.tolist(), (starts + sizes).tolist(), strict=True)]
 
     def key(self, record: int) -> bytes:
         """The key of a record."""
@@ -111,9 +106,7 @@ class LmdbFile:
             raise FileError(f"{self.path}: truncated: an LMDB is longer than {len(self._map)} bytes.")
         fields = _META.unpack_from(self._map, at)
         if fields[1] != _MAGIC:
-            raise FileError(
-                f"{self.path}: expected an LMDB data file (64-bit, little-endian), got another file."
-            )
+            raise FileError(f"{self.path}: expected an LMDB data file (64-bit, little-endian), got another file.")
         if fields[2] != 1:
             raise FileError(f"{self.path}: expected LMDB data of version 1, got version {fields[2]}.")
         return _Meta(fields[-1], fields[3], fields[13], fields[17], fields[18])
@@ -146,9 +139,7 @@ class LmdbFile:
         # A flagged node has 8 bytes in place of the value.
         ends = starts + np.where(flags == 0, sizes, 8)
         if (ends > (pages + 1) * self._page_size).any():
-            raise self._damaged(
-                f"page {pages[ends > (pages + 1) * self._page_size][0]} has a value beyond its end"
-            )
+            raise self._damaged(f"page {pages[ends > (pages + 1) * self._page_size][0]} has a value beyond its end")
         return keys, starts, sizes, flags
 
     def _count_leaves(self, record: int) -> None:
@@ -161,9 +152,7 @@ class LmdbFile:
             self._firsts[leaves.start + 1 : self._counted + 1] = first + np.cumsum(counts)
             complete = self._counted == len(self._leaves)
             if complete and self._firsts[-1] != self._entries:
-                raise self._damaged(
-                    f"it has {self._firsts[-1]} records where its head tells of {self._entries}"
-                )
+                raise self._damaged(f"it has {self._firsts[-1]} records where its head tells of {self._entries}")
 
     def _node_counts(self, pages: Numbers, kind: int) -> Numbers:
         """How many nodes pages have."""
@@ -198,9 +187,7 @@ class LmdbFile:
             raise self._damaged(f"page {page} is not what its tree says")
         at = page * self._page_size + _HEAD
         if at + size > len(self._map):
-            raise FileError(
-                f"{self.path}: truncated: a value of {size} bytes on page {page} goes beyond its end."
-            )
+            raise FileError(f"{self.path}: truncated: a value of {size} bytes on page {page} goes beyond its end.")
         return self._view[at : at + size]
 
     def _checked(self, pages: NDArray[np.integer[Any]]) -> Numbers:

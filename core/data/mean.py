@@ -30,7 +30,5 @@ def read_mean(path: Path) -> NDArray[np.float32]:
     values = np.array(blob.data or blob.double_data, np.float32)
     image = shape[-3:] if len(shape) == 3 or (len(shape) == 4 and shape[0] == 1) else None
     if image is None or min(image) < 1 or np.prod(image, dtype=object) != len(values):
-        raise FileError(
-            f"{path}: expected one mean image, got shape {list(shape)} with {len(values)} values."
-        )
+        raise FileError(f"{path}: expected one mean image, got shape {list(shape)} with {len(values)} values.")
     return values.reshape(image)

@@ -14,6 +14,7 @@ from typing import Any
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.base import Layer, registered
 from pycaffe_lite.phase import TRAIN
+from pycaffe_lite.proto.forks import addition, fork_of_type
 
 MODULES = {
     "AbsVal": "activations",
@@ -94,11 +95,11 @@ def layer_class(name: str, location: str = "") -> type[Layer]:
         location: `file:line: ` of the layer, for the error's beginning.
 
     Raises:
-        CaffeError: for an unknown type; names the nearest known ones.
+        CaffeError: for an unknown type; names the fork that has it, or the nearest known ones.
     """
     if name not in registered():
         if name not in MODULES:
-            raise CaffeError(f'{location}unknown layer type "{name}"; {_hint(name)}')
+            raise CaffeError(f'{location}unknown layer type "{name}"{_hint(name)}')
         importlib.import_module(f"{__name__}.{MODULES[name]}")
     return registered()[name]
 
@@ -107,7 +108,7 @@ def create(layer_param: Any, phase: int = TRAIN, location: str = "") -> Layer:
     """Makes the layer that a LayerParameter describes; `build` then gives it its bottoms and tops.
 
     Raises:
-        CaffeError: for an unknown type; names the nearest known ones.
+        CaffeError: for an unknown type; names the fork that has it, or the nearest known ones.
     """
     where = f'{location}layer "{layer_param.name}": '
     layer = layer_class(layer_param.type, where)(layer_param, phase)
@@ -116,9 +117,12 @@ def create(layer_param: Any, phase: int = TRAIN, location: str = "") -> Layer:
 
 
 def _hint(name: str) -> str:
-    """What to write instead: the nearest known types, or all of them if none is near."""
+    """The rest of the sentence: the fork that has the type, the nearest known types, or all if none is near."""
+    fork = fork_of_type(name)
+    if fork:
+        return addition(fork, name)
     known = {known.lower(): known for known in layer_type_list()}
     near = [known[match] for match in get_close_matches(name.lower(), known, n=3)]
     if near:
-        return "did you mean " + " or ".join(f'"{match}"' for match in near) + "?"
-    return "the known types are " + ", ".join(known.values()) + "."
+        return "; did you mean " + " or ".join(f'"{match}"' for match in near) + "?"
+    return "; the known types are " + ", ".join(known.values()) + "."

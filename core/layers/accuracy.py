@@ -40,9 +40,7 @@ class Accuracy(Layer):
         self.labels.reshape(scores, self.axis, bottom[1])
         classes = scores.shape[self.axis]
         if self.param.top_k > classes:
-            raise self.error(
-                f"expected top_k of at most {classes}, the number of classes, got {self.param.top_k}."
-            )
+            raise self.error(f"expected top_k of at most {classes}, the number of classes, got {self.param.top_k}.")
         self.needed = classes - self.param.top_k
         positions = (*scores.shape[: self.axis], 1, *scores.shape[self.axis + 1 :])
         self.at_label = np.empty(positions, np.intp)

@@ -12,6 +12,9 @@ Two rules hold for every backward:
     bottom diffs are overwritten; a blob that feeds two layers goes through a Split, whose backward sums;
     parameter diffs accumulate; the solver clears them before each iteration.
 
+A layer that remembers anything from one forward to the next, besides its blobs, also has `state()`, which gives it as a
+dict of numbers and arrays, and `restore(state)`, so that a training run can go on exactly where it stopped.
+
 The base class owns the sequence: counts are checked, then setup, reshape, and the loss weights.
 """
 

@@ -27,9 +27,7 @@ class Input(Layer):
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shapes = [tuple(shape.dim) for shape in self.layer_param.input_param.shape]
         if len(shapes) not in (0, 1, len(top)):
-            raise self.error(
-                f"expected no shape, one, or one for each of its {len(top)} top(s), got {len(shapes)}."
-            )
+            raise self.error(f"expected no shape, one, or one for each of its {len(top)} top(s), got {len(shapes)}.")
         if len(shapes) == 1:
             shapes *= len(top)
         for blob, shape in zip(top, shapes, strict=False):

@@ -38,17 +38,13 @@ class LossLayer(Layer):
         shapes = [blob.shape for blob in bottom[:2]]
         if len({shape[:1] for shape in shapes}) > 1 or () in shapes:
             texts = " and ".join(str(list(shape)) for shape in shapes)
-            raise self.error(
-                f"expected predictions and targets with the same first axis, got shapes {texts}."
-            )
+            raise self.error(f"expected predictions and targets with the same first axis, got shapes {texts}.")
         top[0].reshape()
 
     def check_targets_fixed(self, propagate_down: Sequence[bool]) -> None:
         """Raises a CaffeError if a diff is wanted for the targets."""
         if len(propagate_down) > 1 and propagate_down[1]:
-            raise self.error(
-                "cannot propagate to its targets (bottom 1); put propagate_down: false on that bottom."
-            )
+            raise self.error("cannot propagate to its targets (bottom 1); put propagate_down: false on that bottom.")
 
 
 def read_normalization(loss_param: Any, default: int = VALID) -> int:
@@ -113,9 +109,9 @@ class Labels:
             )
         if self.values.size != labels.count:
             self.values, self.index = (np.zeros(labels.count, np.intp) for _ in range(2))
-        self.start = (
-            np.arange(outer)[:, None] * (self.classes * self.inner) + np.arange(self.inner)[None, :]
-        ).reshape(-1)
+        self.start = (np.arange(outer)[:, None] * (self.classes * self.inner) + np.arange(self.inner)[None, :]).reshape(
+            -1
+        )
 
     def read(self, blob: Blob) -> None:
         """Reads the labels; a fraction is cut off, as in Caffe.

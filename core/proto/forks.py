@@ -36,8 +36,7 @@ _FIELDS: dict[str, dict[str, str]] = {
     "Intel Caffe": {
         **_SSD,
         "NetParameter": "compile_net_state engine bn_stats_batch_size multinode",
-        "SolverParameter": f"{_SSD['SolverParameter']} disabled_update engine "
-        "local_lr_auto local_gw_ratio",
+        "SolverParameter": f"{_SSD['SolverParameter']} disabled_update engine local_lr_auto local_gw_ratio",
         "LayerParameter": f"{_SSD['LayerParameter']} engine multinode mn_activation_param "
         "mn_grad_compress_param split_param spatial_dropout_param continuation_indicator_param "
         "quantization_param roi_pooling_param psroi_pooling_param smooth_l1_loss_param "
@@ -105,9 +104,10 @@ _FIELDS: dict[str, dict[str, str]] = {
 
 # For each fork, the layer types it added.
 _TYPES = {
-    "SSD": "AnnotatedData DetectionEvaluate DetectionOutput MultiBoxLoss Normalize Permute PriorBox SmoothL1Loss",
+    "SSD": "AnnotatedData DetectionEvaluate DetectionOutput MultiBoxLoss Normalize Permute PriorBox SmoothL1Loss "
+    "VideoData",
     "Faster R-CNN": "ROIPooling SmoothL1Loss",
-    "R-FCN": "PSROIPooling BoxAnnotatorOHEM",
+    "R-FCN": "PSROIPooling BoxAnnotatorOHEM SmoothL1LossOHEM",
     "SegNet": "BN Upsample DenseImageData",
     "DeepLab": "BN Interp SegAccuracy ImageSegData DenseCRF MatRead MatWrite",
     "PSPNet": "BN Interp",
@@ -118,6 +118,20 @@ _TYPES = {
     "Ristretto": "ConvolutionRistretto FcRistretto LRNRistretto DeconvolutionRistretto",
     "CaffeOnSpark": "CoSData",
     "FlowNet": "CustomData Correlation Resample DataAugmentation L1Loss FlowWarp",
+    "MobileNet's ports": "DepthwiseConvolution ConvolutionDepthwise ReLU6",
+    "ShuffleNet's port": "ShuffleChannel",
+    "SENet": "Axpy",
+    "caffe-windows": "CenterLoss FocalLoss TripletLoss MarginInnerProduct LargeMarginInnerProduct",
+}
+
+# What of Caffe comes nearest, or is the same.
+_INSTEAD = {
+    "hole": 'in Caffe it is "dilation"',
+    "scale_bias": "in Caffe, a Scale layer with bias_term: true after the BatchNorm does it",
+    "BN": "in Caffe, a BatchNorm and a Scale layer normalize",
+    "DepthwiseConvolution": "it is taken as a Convolution where group and num_output are the same number",
+    "ConvolutionDepthwise": "in Caffe, a Convolution with group and num_output equal to the bottom's channels does it",
+    "ReLU6": "in Caffe, a Clip with min: 0 and max: 6 does it",
 }
 
 
@@ -129,6 +143,19 @@ def fork_of(message: str, field: str) -> str | None:
 def fork_of_type(layer_type: str) -> str | None:
     """The forks that have the layer type; None if no known one has."""
     return _joined([fork for fork, added in _TYPES.items() if layer_type in added.split()])
+
+
+def fork_of_v1_type(name: str) -> str | None:
+    """The same for a type as V1 layers have it, such as `ROI_POOLING`."""
+    plain = name.replace("_", "").lower()
+    types = {added.lower(): added for names in _TYPES.values() for added in names.split()}
+    return fork_of_type(types[plain]) if plain in types else None
+
+
+def addition(fork: str, name: str = "") -> str:
+    """The end of a sentence that refuses what a fork added, with what to write instead where that is known."""
+    instead = f"; {_INSTEAD[name]}" if name in _INSTEAD else ""
+    return f"; it is an addition of {fork}, which is not in Caffe{instead}."
 
 
 def _joined(forks: list[str]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pycaffe_lite.proto.forks import fork_of
+from pycaffe_lite.proto.forks import addition, fork_of, fork_of_v1_type
 from pycaffe_lite.proto.schema import Field, fields_of
 
 _LONGEST = 64
@@ -34,7 +34,7 @@ def field_hint(name: str, owner: Any) -> str:
     fields = fields_of(owner)
     fork = fork_of(owner.name, name)
     if fork:
-        return f"; it is an addition of {fork}, which is not in Caffe."
+        return addition(fork, name)
     other = _OTHER.get(owner.name)
     if other and name in fields_of(owner.file.message_types_by_name[other[0]]):
         return f"; {other[0]} has: is this {other[1]}?"
@@ -52,6 +52,9 @@ def field_hint(name: str, owner: Any) -> str:
 
 def enum_hint(name: str, field: Field) -> str:
     """The rest of the sentence that refuses an enum's value, with its full stop."""
+    fork = fork_of_v1_type(name) if field.name == "type" else None
+    if fork:
+        return addition(fork, name)
     close = nearest(name.strip("\"'"), list(field.values))
     if close and close == name.strip("\"'"):
         return "; write it without quotes."

@@ -2,6 +2,7 @@
 
 The grammar is that of protobuf's text format, as widely as it is found in files: `field: value`, `field { }`,
 `field: < >`, lists in brackets, `;` or `,` between fields, strings in either quote and in several pieces.
+Fields of forks that change nothing are taken with a line in the log, see fork_spellings.py.
 """
 
 from __future__ import annotations
@@ -10,17 +11,23 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
+from pycaffe_lite import log
 from pycaffe_lite.errors import ParseError
+from pycaffe_lite.proto import fork_spellings
+from pycaffe_lite.proto.forks import fork_of
 from pycaffe_lite.proto.hints import field_hint
 from pycaffe_lite.proto.schema import Field, fields_of
 from pycaffe_lite.proto.source import Source, short
 from pycaffe_lite.proto.tokens import END, NAME, Tokens
+from pycaffe_lite.proto.upgrade_v1 import type_name
 from pycaffe_lite.proto.values import READERS
 
 M = TypeVar("M", bound=Message)
 
 Lines = dict[str, list[int]]
 _CLOSERS = {"{": "}", "<": ">"}
+_LAYERS = ("LayerParameter", "V1LayerParameter")
+_MOST_LINES = 8
 
 
 def parse(text: str, message: M | type[M], filename: str = "<text>", lines: Lines | None = None) -> M:
@@ -39,16 +46,32 @@ def parse(text: str, message: M | type[M], filename: str = "<text>", lines: Line
     target = message() if isinstance(message, type) else message
     parser = _Parser(Tokens(Source(text, filename)), lines)
     parser.body(target, None, "" if lines is not None else None)
+    for meaning, where in parser.spelled.items():
+        log.info(f"{filename}:{_some(where)}: {meaning}")
     return target
 
 
+def _some(lines: list[int]) -> str:
+    """Line numbers as `3, 8, 12 and 40 more`."""
+    more = len(lines) - _MOST_LINES
+    return ", ".join(map(str, lines[:_MOST_LINES])) + (f" and {more} more" if more > 0 else "")
+
+
 class _Parser:
-    """A method for each rule of the grammar. The schema is not recursive, which bounds how deep they nest."""
+    """A method for each rule of the grammar. The schema is not recursive, which bounds how deep they nest.
+
+    Attributes:
+        around: the descriptors of the messages around the present token, outermost first.
+        layer: the last layer that was begun.
+        spelled: what fields of forks were taken as, and the lines of each.
+    """
 
     def __init__(self, tokens: Tokens, lines: Lines | None) -> None:
         self.tokens = tokens
         self.lines = lines if lines is not None else {}
         self.around: list[Any] = []
+        self.layer: Any = None
+        self.spelled: Lines = {}
 
     def error(self, problem: str, offset: int | None = None) -> ParseError:
         return self.tokens.source.error(self.tokens.start if offset is None else offset, problem)
@@ -63,14 +86,17 @@ class _Parser:
         """
         tokens, fields = self.tokens, fields_of(message.DESCRIPTOR)
         self.around.append(message.DESCRIPTOR)
+        if message.DESCRIPTOR.name in _LAYERS:
+            self.layer = message
         closer = "" if opener is None else _CLOSERS[tokens.source.text[opener]]
         seen: dict[str, int] = {}
         while tokens.kind == NAME:
             field = fields.get(tokens.value)
             if field is None:
-                raise self.unknown_field()
-            self.note(field, seen)
-            self.value(message, field, path)
+                self.fork_field(message, seen)
+            else:
+                self.note(field.name, field.repeated, seen)
+                self.value(message, field, path)
             if tokens.value in (";", ","):
                 tokens.advance()
         self.close(closer, opener, message)
@@ -78,12 +104,12 @@ class _Parser:
         self.around.pop()
         tokens.advance()
 
-    def note(self, field: Field, seen: dict[str, int]) -> None:
+    def note(self, name: str, repeated: bool, seen: dict[str, int]) -> None:
         """Remembers where a field is given, and refuses a second value for one that holds a single one."""
-        if not field.repeated and field.name in seen:
-            first = self.tokens.source.line(seen[field.name])
-            raise self.error(f'"{field.name}" is given a second time; the first is on line {first}.')
-        seen[field.name] = self.tokens.start
+        if not repeated and name in seen:
+            first = self.tokens.source.line(seen[name])
+            raise self.error(f'"{name}" is given a second time; the first is on line {first}.')
+        seen[name] = self.tokens.start
 
     def record(self, field: Field, path: str | None, offset: int) -> None:
         if path is not None:
@@ -92,16 +118,20 @@ class _Parser:
     def value(self, message: Any, field: Field, path: str | None) -> None:
         """A field's name and what follows it: a value, or a list of them."""
         tokens, start = self.tokens, self.tokens.start
-        tokens.advance()
-        if tokens.value == ":":
-            tokens.advance()
-        elif field.kind != "message":
-            raise self.error(f'expected ":" and a value after "{field.name}", got {tokens.described()}.')
+        self.colon(field.name, field.kind == "message")
         if tokens.value == "[" and field.repeated:
             self.list(message, field, path)
             return
         self.record(field, path, start)
         self.one(message, field, path)
+
+    def colon(self, name: str, optional: bool = False) -> None:
+        """Takes a field's name and the colon after it."""
+        self.tokens.advance()
+        if self.tokens.value == ":":
+            self.tokens.advance()
+        elif not optional:
+            raise self.error(f'expected ":" and a value after "{name}", got {self.tokens.described()}.')
 
     def list(self, message: Any, field: Field, path: str | None) -> None:
         tokens = self.tokens
@@ -123,7 +153,10 @@ class _Parser:
         if field.kind == "message":
             self.submessage(message, field, path)
             return
-        value = READERS[field.kind](self.tokens, field)
+        if fork_spellings.is_fork_engine(self.tokens, field):
+            value: Any = self.fork_engine(field)
+        else:
+            value = READERS[field.kind](self.tokens, field)
         if field.repeated:
             getattr(message, field.name).append(value)
         else:
@@ -159,6 +192,45 @@ class _Parser:
             if field.required and field.name not in seen:
                 raise self.error(f'{message.DESCRIPTOR.name} needs "{field.name}", which is missing.')
 
+    def fork_field(self, message: Any, seen: dict[str, int]) -> None:
+        """A field that Caffe does not have: of a fork and without effect, or refused."""
+        tokens, start, name, owner = self.tokens, self.tokens.start, self.tokens.value, self.around[-1]
+        spelling = fork_spellings.spelling_of(owner.name, name)
+        if spelling is None:
+            raise self.unknown_field()
+        self.note(spelling.target or name, False, seen)
+        self.colon(name)
+        try:
+            value = fork_spellings.read_value(tokens, name, spelling)
+            taken = fork_spellings.changes_nothing(name, value, spelling)
+        except ParseError:
+            taken = False
+        if not taken:
+            hint = field_hint(name, owner).removesuffix(".") + fork_spellings.only_neutral(spelling)
+            raise self.error(f'{self.place()}{owner.name} has no field "{name}"{hint}', start)
+        if spelling.target:
+            target = fields_of(owner)[spelling.target]
+            setattr(message, target.name, target.values[dict(spelling.values)[value]])
+        self.take(start, fork_spellings.meaning(owner.name, name, value, spelling))
+
+    def fork_engine(self, field: Field) -> int:
+        name, start = self.tokens.value, self.tokens.start
+        self.tokens.advance()
+        where = f"engine: {name} in {self.around[-1].name}"
+        self.take(start, f"{where}, an engine of forks of Caffe, is taken as DEFAULT: it computes the same.")
+        return field.values["DEFAULT"]
+
+    def take(self, offset: int, meaning: str) -> None:
+        self.spelled.setdefault(meaning, []).append(self.tokens.source.line(offset))
+
+    def place(self) -> str:
+        """`layer "name" (Type): ` of the layer around the present token, if there is one."""
+        inside = any(outer.name in _LAYERS for outer in self.around)
+        if not inside or not self.layer.name:
+            return ""
+        kind = self.layer.type if isinstance(self.layer.type, str) else type_name(self.layer.type)
+        return f'layer "{short(self.layer.name)}"{f" ({short(kind)})" if kind else ""}: '
+
     def unknown_field(self) -> ParseError:
         name, owner = self.tokens.value, self.around[-1]
         outer = next((outer for outer in reversed(self.around[:-1]) if name in fields_of(outer)), None)
@@ -166,4 +238,5 @@ class _Parser:
             hint = f', the {outer.name} around it has; is a "}}" missing before it?'
         else:
             hint = field_hint(name, owner)
-        return self.error(f'{owner.name} has no field "{short(name)}"{hint}')
+        place = self.place() if fork_of(owner.name, name) else ""
+        return self.error(f'{place}{owner.name} has no field "{short(name)}"{hint}')

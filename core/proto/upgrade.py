@@ -10,6 +10,7 @@ from __future__ import annotations
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, SolverParameter
+from pycaffe_lite.proto.forks import fork_of_type
 from pycaffe_lite.proto.text import Lines
 from pycaffe_lite.proto.upgrade_v0 import is_v0, upgrade_v0
 from pycaffe_lite.proto.upgrade_v1 import TRANSFORMED, TRANSFORMS, move_transforms, upgrade_v1
@@ -56,6 +57,7 @@ def upgrade_net(net: NetParameter, path: str = "net", lines: Lines | None = None
         changed.append("inputs outside of layers")
     if _upgrade_batch_norm(net):
         changed.append("BatchNorm layers with learning rates")
+    _take_depthwise(net, path, layer_lines)
     if changed:
         log.info(f"Upgraded {path} from an older form: {', '.join(changed)}.")
     if not old:
@@ -116,6 +118,18 @@ def _upgrade_batch_norm(net: NetParameter) -> bool:
             spec.lr_mult = 0
             spec.decay_mult = 0
     return changed
+
+
+def _take_depthwise(net: NetParameter, path: str, layer_lines: list[int]) -> None:
+    """MobileNet's ports have a type of their own for a convolution in which each channel is a group."""
+    for layer, line in zip(net.layer, layer_lines, strict=True):
+        param = layer.convolution_param
+        if layer.type == "DepthwiseConvolution" and param.group == param.num_output > 0:
+            layer.type = "Convolution"
+            log.info(
+                f'{at(path, [line])}layer "{layer.name}": type DepthwiseConvolution, an addition of '
+                f"{fork_of_type('DepthwiseConvolution')}, is taken as Convolution with its group: {param.group}."
+            )
 
 
 def _warn_of_ignored_transforms(net: NetParameter, path: str, layer_lines: list[int]) -> None:

@@ -7,9 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import numpy as np
-
-from pycaffe_lite import finite, log, resume, rng, snapshot
+from pycaffe_lite import finite, log, restore, resume, rng, snapshot
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net
@@ -17,7 +15,7 @@ from pycaffe_lite.proto.printer import to_text
 from pycaffe_lite.proto.read import SolverText, read_solver_text
 from pycaffe_lite.solvers import nets
 from pycaffe_lite.solvers.best import BestScore
-from pycaffe_lite.solvers.outputs import label_outputs, net_outputs, output_text, output_values
+from pycaffe_lite.solvers.outputs import mean_outputs, net_outputs, output_text
 from pycaffe_lite.solvers.precheck import check_data
 from pycaffe_lite.solvers.report import IterationReport, Report, TestReport
 from pycaffe_lite.solvers.smoothing import SmoothedLoss
@@ -231,17 +229,12 @@ class Solver:
         """The mean outputs of a test net; None if a request has stopped it."""
         log.info(f"Iteration {self.iter}, Testing net (#{number})")
         net.share_trained_layers_with(self.net)
-        total_loss, sums = 0.0, np.zeros(0)
-        batches = self.param.test_iter[number]
-        for batch in range(batches):
-            if self._stops_testing():
-                log.info("Test interrupted.")
-                return None
-            total_loss += net.forward_loss()
-            values = output_values(net)
-            sums = values if batch == 0 else sums + values
-        means = label_outputs(net, sums / batches) if batches else []
-        loss = total_loss / max(1, batches) if self.param.test_compute_loss else None
+        found = mean_outputs(net, self.param.test_iter[number], self._stops_testing)
+        if found is None:
+            log.info("Test interrupted.")
+            return None
+        means, mean_loss = found
+        loss = mean_loss if self.param.test_compute_loss else None
         if loss is not None:
             log.info(f"Test loss: {log.number(loss)}")
         for i, output in enumerate(means):
@@ -270,11 +263,11 @@ class Solver:
 
     def restore(self, path: str) -> None:
         """Goes on from a snapshot: its .solverstate, or the .caffemodel beside it."""
-        snapshot.read(self, path)
+        restore.read(self, path)
 
     def restore_newest(self) -> bool:
         """Goes on from the newest whole snapshot of this solver's prefix; returns whether there is one."""
-        return snapshot.read_newest(self)
+        return restore.read_newest(self)
 
     def follow(self, name: str, patience: int | None = None) -> None:
         """Keeps the weights with the best test output of that name; ends the run when `patience` tests in a row
@@ -308,4 +301,4 @@ class Solver:
             net.close()
 
 
-__all__ = ["SNAPSHOT", "STOP", "Solver", "label_outputs", "net_outputs", "output_text", "output_values"]
+__all__ = ["SNAPSHOT", "STOP", "Solver", "net_outputs", "output_text"]

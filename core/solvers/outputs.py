@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from pycaffe_lite import log
@@ -25,6 +27,26 @@ def label_outputs(net: Net, values: np.ndarray) -> list[Output]:
     names = [(name, net.loss_weight(name), net.blobs[name].count) for name in net.outputs]
     labels = [(name, weight) for name, weight, count in names for _ in range(count)]
     return [Output(name, value, weight) for (name, weight), value in zip(labels, values.tolist(), strict=True)]
+
+
+def mean_outputs(net: Net, batches: int, stop: Callable[[], bool]) -> tuple[list[Output], float] | None:
+    """Runs a net forward `batches` times.
+
+    Args:
+        stop: asked before each batch whether to leave off.
+
+    Returns:
+        the means of its outputs, and of its weighted loss; None if it has been stopped.
+    """
+    total_loss, sums = 0.0, np.zeros(0)
+    for batch in range(batches):
+        if stop():
+            return None
+        total_loss += net.forward_loss()
+        values = output_values(net)
+        sums = values if batch == 0 else sums + values
+    means = label_outputs(net, sums / batches) if batches else []
+    return means, total_loss / max(1, batches)
 
 
 def output_text(output: Output) -> str:

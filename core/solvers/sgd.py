@@ -14,6 +14,9 @@ from pycaffe_lite.lr_policy_forks import Plateau, plateau_rate
 from pycaffe_lite.parallel import aligned_bytes, parallel_for, scratch, slices
 from pycaffe_lite.solvers.base import Solver
 
+DECOUPLED = "decoupled"
+"""The regularization_type whose decay does not go through the gradient."""
+
 PIECE = 1 << 17
 """Elements updated at a time: with fewer, threads wait more for the interpreter than they compute."""
 
@@ -84,8 +87,7 @@ class SGDSolver(Solver):
         if self.param.regularization_type not in ("L1", "L2", DECOUPLED):
             raise self.error(
                 "regularization_type",
-                f'expected regularization_type "L1" or "L2", or "{DECOUPLED}", '
-                f'got "{self.param.regularization_type}".',
+                f'expected regularization_type "L1" or "L2", or "{DECOUPLED}", got "{self.param.regularization_type}".',
             )
 
     @np.errstate(all="ignore")  # infinities are computed as Caffe does; the loss will show them

@@ -1,4 +1,4 @@
-"""Runs that are killed at any moment, and go on with `--snapshot auto`: they end with the bits of one that ran through."""
+"""Runs that are killed at any moment, and go on with `--snapshot auto`, end with the bits of one that ran through."""
 
 from __future__ import annotations
 

@@ -181,9 +181,7 @@ def test_damaged_records_are_named(tmp_path: Path, bad: bytes, message: str) -> 
 def test_broken_encoded_images_are_named(tmp_path: Path, content: bytes) -> None:
     pytest.importorskip("cv2")
     source = database(tmp_path, [datum(data=content, encoded=True)])
-    with pytest.raises(
-        FileError, match=r"record 0 .*: expected an encoded image, got \d+ bytes that are none"
-    ):
+    with pytest.raises(FileError, match=r"record 0 .*: expected an encoded image, got \d+ bytes that are none"):
         source.read(0, 1)
 
 

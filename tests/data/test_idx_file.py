@@ -51,9 +51,7 @@ def test_reads_every_type_raw_and_gzipped_whatever_the_name(tmp_path: Path, code
 
 
 def test_reads_gzip_files_of_several_members(tmp_path: Path) -> None:
-    path = write(
-        tmp_path / "x.gz", b"".join(gzip.compress(GOOD[i : i + 50]) for i in range(0, len(GOOD), 50))
-    )
+    path = write(tmp_path / "x.gz", b"".join(gzip.compress(GOOD[i : i + 50]) for i in range(0, len(GOOD), 50)))
     np.testing.assert_array_equal(read_all(path), PIXELS)
 
 

@@ -87,9 +87,7 @@ def test_finds_the_labels(tmp_path: Path, images: str, labels: str) -> None:
 def test_missing_labels_matter_only_where_they_are_needed(tiny_mnist: Path) -> None:
     path = tiny_mnist / "train-images-idx3-ubyte"
     os.remove(tiny_mnist / "train-labels-idx1-ubyte")
-    with pytest.raises(
-        FileError, match="expected its labels beside it in train-labels-idx1-ubyte, with or without"
-    ):
+    with pytest.raises(FileError, match="expected its labels beside it in train-labels-idx1-ubyte, with or without"):
         IdxSource(path)
     assert len(IdxSource(path, with_labels=False)) == 20
 
@@ -103,9 +101,7 @@ def test_name_from_which_no_labels_follow(tmp_path: Path) -> None:
 @pytest.mark.parametrize("labels", [np.arange(19), np.arange(21), np.ones((20, 2))])
 def test_as_many_labels_as_images(tiny_mnist: Path, labels: np.ndarray) -> None:
     write_idx(tiny_mnist / "train-labels-idx1-ubyte", labels)
-    with pytest.raises(
-        FileError, match=r"train-labels-idx1-ubyte: expected 20 labels, .* got shape \[(19|21|20, 2)\]"
-    ):
+    with pytest.raises(FileError, match=r"train-labels-idx1-ubyte: expected 20 labels, .* got shape \[(19|21|20, 2)\]"):
         IdxSource(tiny_mnist / "train-images-idx3-ubyte")
 
 

@@ -58,9 +58,7 @@ def test_refuses_other_files(tmp_path: Path) -> None:
     path = tmp_path / "mean.binaryproto"
     for content in (b"garbage", (FORMATS / "mean" / "raw.binaryproto").read_bytes()[:-1]):
         path.write_bytes(content)
-        with pytest.raises(
-            FileError, match=r"expected a mean image \(a BlobProto\), got a file that is none"
-        ):
+        with pytest.raises(FileError, match=r"expected a mean image \(a BlobProto\), got a file that is none"):
             read_mean(path)
     with pytest.raises(FileError, match="nothing: cannot be read: No such file"):
         read_mean(tmp_path / "nothing")

@@ -40,9 +40,7 @@ def naive(images: np.ndarray, phase: int, mean: np.ndarray, fields: dict[str, An
         flip = bool(fields.get("mirror")) and next(words) % 2
         if crop:
             spare = (image.shape[1] - crop, image.shape[2] - crop)
-            row, column = (
-                (next(words) % (s + 1) for s in spare) if phase == TRAIN else (s // 2 for s in spare)
-            )
+            row, column = (next(words) % (s + 1) for s in spare) if phase == TRAIN else (s // 2 for s in spare)
             values = values[:, row : row + crop, column : column + crop]
         results.append(values[..., ::-1] if flip else values)
     return np.array(results)
@@ -66,9 +64,7 @@ def mean_array(fields: dict[str, Any]) -> np.ndarray:
 @pytest.mark.parametrize("mean", MEANS)
 @pytest.mark.parametrize("other", [{}, {"scale": 0.3}, {"crop_size": 7}, {"crop_size": 6, "mirror": True}])
 @pytest.mark.parametrize("dtype", ["u1", ">i2", "<f4", ">f8"])
-def test_agrees_with_the_definition(
-    phase: int, mean: dict[str, Any], other: dict[str, Any], dtype: str
-) -> None:
+def test_agrees_with_the_definition(phase: int, mean: dict[str, Any], other: dict[str, Any], dtype: str) -> None:
     images, fields = pixels(9, dtype), {**mean, **other}
     expected = naive(images, phase, mean_array(mean), fields)
     for given in (images, list(images)):
@@ -125,9 +121,7 @@ def test_images_that_do_not_fit(fields: dict[str, Any], message: str) -> None:
 
 def test_an_image_that_does_not_fit_is_named() -> None:
     images = [np.ones((1, 5, 5)), np.ones((1, 5, 5)), np.ones((1, 3, 5))]
-    with pytest.raises(
-        ShapeError, match=r"image 2: expected shape \[1, 5, 5\], .* got \[1, 3, 5\]; .* crop_size"
-    ):
+    with pytest.raises(ShapeError, match=r"image 2: expected shape \[1, 5, 5\], .* got \[1, 3, 5\]; .* crop_size"):
         transformer().apply(images, np.empty((3, 1, 5, 5), np.float32), name)
     with pytest.raises(ShapeError, match="image 2: expected images of at least crop_size 4, got height 3"):
         transformer(crop_size=4).apply(images, np.empty((3, 1, 4, 4), np.float32), name)

@@ -222,9 +222,7 @@ def test_closed_layer(tiny_mnist: Path, opened: Callable[..., Opened]) -> None:
         ("backend: IDX", 'mean_value: 1 mean_file: "x"', "expected mean_file or mean_value, got both"),
     ],
 )
-def test_refuses(
-    tiny_mnist: Path, opened: Callable[..., Opened], more: str, transform: str, message: str
-) -> None:
+def test_refuses(tiny_mnist: Path, opened: Callable[..., Opened], more: str, transform: str, message: str) -> None:
     if "LEVELDB" in more:
         pytest.importorskip("plyvel")
     with pytest.raises(CaffeError, match=r'^layer "layer" \(Data\): .*' + re.escape(message)):
@@ -234,9 +232,7 @@ def test_refuses(
 @pytest.mark.parametrize(
     ("batch_size", "message"), [(0, "of 1 or more, got 0 or none"), (4 * 10**9, "A blob holds at most")]
 )
-def test_refuses_batch_sizes(
-    tiny_mnist: Path, opened: Callable[..., Opened], batch_size: int, message: str
-) -> None:
+def test_refuses_batch_sizes(tiny_mnist: Path, opened: Callable[..., Opened], batch_size: int, message: str) -> None:
     with pytest.raises(CaffeError, match=r'^layer "layer" \(Data\): .*' + message):
         opened(param_of(tiny_mnist / "train-images-idx3-ubyte", batch_size=batch_size))
 
@@ -259,9 +255,7 @@ def test_a_bad_record_is_named_when_its_turn_comes(tmp_path: Path, opened: Calla
         layer.forward([], top)
 
 
-def test_missing_packages_keep_their_hint(
-    opened: Callable[..., Opened], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_packages_keep_their_hint(opened: Callable[..., Opened], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)
     with pytest.raises(MissingExtra, match="images"):
         opened(param_of(FORMATS / "db" / "png_lmdb", "backend: LMDB"))

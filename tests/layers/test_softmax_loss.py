@@ -35,9 +35,7 @@ def naive_loss(x: np.ndarray, label: np.ndarray, ignore: int | None, mode: str) 
     mode=st.sampled_from(["FULL", "VALID", "BATCH_SIZE", "NONE"]),
     seed=st.integers(0, 99),
 )
-def test_loss_is_that_of_plain_loops(
-    shape: tuple[int, int, int], ignore: int | None, mode: str, seed: int
-) -> None:
+def test_loss_is_that_of_plain_loops(shape: tuple[int, int, int], ignore: int | None, mode: str, seed: int) -> None:
     generator = np.random.default_rng(seed)
     x = generator.normal(scale=4, size=shape)
     label = generator.integers(0, shape[1], (shape[0], shape[2]))
@@ -98,9 +96,7 @@ def test_a_fraction_of_a_label_is_cut_off() -> None:
 def test_a_label_out_of_range_is_named(label: float) -> None:
     labels = np.array([0, 2, label, 7])
     rig = Rig(LOSS, [np.zeros((4, 3)), labels])
-    with pytest.raises(
-        CaffeError, match=r'"layer" \(SoftmaxWithLoss\): .*0 to 2, got (\S+) at position \[2\]'
-    ):
+    with pytest.raises(CaffeError, match=r'"layer" \(SoftmaxWithLoss\): .*0 to 2, got (\S+) at position \[2\]'):
         rig.forward()
 
 
@@ -121,9 +117,7 @@ def test_position_of_a_wrong_label_is_that_in_its_blob() -> None:
         ((4, 0), (4,), "one class or more"),
     ],
 )
-def test_shapes_that_do_not_fit_are_refused(
-    scores: tuple[int, ...], labels: tuple[int, ...], text: str
-) -> None:
+def test_shapes_that_do_not_fit_are_refused(scores: tuple[int, ...], labels: tuple[int, ...], text: str) -> None:
     with pytest.raises(CaffeError, match=text):
         Rig(LOSS, [np.zeros(scores), np.zeros(labels)])
 

@@ -211,7 +211,7 @@ def test_shows_a_part_of_a_long_line() -> None:
 
 
 FORKS = [
-    (SolverParameter, "warmup_iter: 5", "Intel Caffe"),
+    (SolverParameter, "disabled_update: 5", "Intel Caffe"),
     (SolverParameter, "eval_type: 'detection'", "SSD"),
     (SolverParameter, "max_epoch: 5", "NVCaffe"),
     (LayerParameter, "roi_pooling_param { }", "Faster R-CNN"),

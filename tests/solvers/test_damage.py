@@ -1,4 +1,4 @@
-"""Damaged snapshots: each either loads right or is refused in one sentence, with nothing changed and nothing run away."""
+"""Damaged snapshots: each either loads right or is refused in one sentence, and nothing has been changed."""
 
 from __future__ import annotations
 

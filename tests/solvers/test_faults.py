@@ -56,7 +56,7 @@ class Faulty:
 
     def _open(self, path: str, mode: str) -> Any:
         self("open")
-        file = builtins.open(path, mode)
+        file = builtins.open(path, mode)  # noqa: SIM115 (Slow closes it)
         write = file.write
         outer = self
 

@@ -49,7 +49,9 @@ def test_a_loss_names_the_first_blob(folder: Path, generator: np.random.Generato
     solver.step(2)
     solver.net.blobs["x"].data[1, 1] = number
     kind = "nan" if np.isnan(number) else "inf"
-    with pytest.raises(Diverged, match=rf'Iteration 2: the loss is nan; the first {kind} is in blob "x", a top of layer "in" \(Input\)'):
+    with pytest.raises(
+        Diverged, match=rf'Iteration 2: the loss is nan; the first {kind} is in blob "x", a top of layer "in" \(Input\)'
+    ):
         solver.step(1)
     assert solver.iter == 2
 
@@ -57,7 +59,9 @@ def test_a_loss_names_the_first_blob(folder: Path, generator: np.random.Generato
 def test_a_loss_names_the_first_parameter(folder: Path, generator: np.random.Generator) -> None:
     solver = made(folder, generator)
     solver.net.params["b"][1].data[0] = np.nan
-    with pytest.raises(Diverged, match=r'the loss is nan; the first nan is in parameter 1 of layer "b" \(InnerProduct\)'):
+    with pytest.raises(
+        Diverged, match=r'the loss is nan; the first nan is in parameter 1 of layer "b" \(InnerProduct\)'
+    ):
         solver.step(1)
 
 
@@ -76,7 +80,10 @@ def test_a_gradient_names_where_it_began(
 
     monkeypatch.setattr(InnerProduct, "backward", broken)
     solver.net.blobs["a"].data[...] = 1
-    with pytest.raises(Diverged, match=r'Iteration 1: a gradient is not finite; the first inf is in the diff of blob "a", a bottom of layer "b"'):
+    with pytest.raises(
+        Diverged,
+        match=r'Iteration 1: a gradient is not finite; the first inf is in the diff of blob "a", a bottom of layer "b"',
+    ):
         solver.step(1)
 
 
@@ -101,7 +108,7 @@ def test_an_update_that_overflows_is_not_saved(folder: Path, generator: np.rando
     solver.step(3)
     before = {name: Path(name).read_bytes() for name in saved()}
     solver.param.base_lr = 3e38
-    with pytest.raises(Diverged, match="Iteration 4: the update made parameter . of layer .* (nan|inf)"):
+    with pytest.raises(Diverged, match=r"Iteration 4: the update made parameter . of layer .* (nan|inf)"):
         for _ in range(3):
             for blob in solver.net.parameters.blobs:
                 blob.diff[...] = 3e38
@@ -162,7 +169,11 @@ def test_the_first_of_several_passes_counts(folder: Path, generator: np.random.G
 
 @pytest.fixture
 def diverging(folder: Path) -> None:
-    write_run(folder, TINY, SOLVER.replace("base_lr: 0.1", "base_lr: 3e38").replace("max_iter: 4", "max_iter: 9") + "snapshot: 1\n")
+    write_run(
+        folder,
+        TINY,
+        SOLVER.replace("base_lr: 0.1", "base_lr: 3e38").replace("max_iter: 4", "max_iter: 9") + "snapshot: 1\n",
+    )
 
 
 @pytest.mark.usefixtures("diverging")

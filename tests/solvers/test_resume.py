@@ -310,6 +310,50 @@ def test_a_layer_of_the_users_own(folder: Path, monkeypatch: pytest.MonkeyPatch)
     goes_on(folder, net)
 
 
+def counting_run(folder: Path) -> SGDSolver:
+    net = (
+        layer("d", "DummyData", top=["x", "label"], more=RANDOM)
+        + layer("c", "Counting", ["x"], ["c"])
+        + inner_product("fc", "c", 3)
+        + softmax_loss("fc")
+    )
+    return make_solver(folder, net, BASE)
+
+
+def test_a_state_that_cannot_be_written_costs_the_snapshot_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(base.registered(), "Counting", Counting)
+    monkeypatch.setattr(Counting, "state", lambda layer: {"count": object()})
+    lines = logged()
+    counting_run(folder).solve()
+    assert [line for line in messages(lines) if "exact resume" in line] == [
+        "Cannot write the state for an exact resume: Object of type object is not JSON serializable. Training goes on "
+        "without this snapshot."
+    ]
+    assert not list(folder.glob("s_*"))
+
+
+def test_a_layer_whose_state_fails_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(base.registered(), "Counting", Counting)
+    counting_run(folder).solve()
+    monkeypatch.setattr(Counting, "restore", lambda layer, state: state["no"])
+    with pytest.raises(
+        CaffeError, match=r'layer "c" \(Counting\): its restore\(\) failed: KeyError: .no.\. That does not fit'
+    ):
+        counting_run(folder).restore("s_iter_6.solverstate")
+
+
+def test_a_layer_that_is_new_begins_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(base.registered(), "Counting", Counting)
+    counting_run(folder).solve()
+    path = Path("net.prototxt")
+    path.write_text(path.read_text().replace('"c"', '"other"'))
+    lines = logged()
+    from pycaffe_lite.solvers import get_solver
+
+    get_solver("solver.prototxt").restore("s_iter_6.solverstate")
+    assert 'layer "other" was not there when the snapshot was taken; it begins anew.' in messages(lines)
+
+
 def test_a_net_without_anything_to_remember(folder: Path) -> None:
     net = inputs(x=[4, 3], label=[4]) + inner_product("fc", "x", 3) + softmax_loss("fc")
     goes_on(folder, net)

@@ -212,7 +212,7 @@ def test_train_state_chooses_layers(folder: Path) -> None:
         ("test_iter: -1 test_interval: 1", r"expected test_iter of 0 or more, got \[-1\]"),
         ("average_loss: 0", r"solver\.prototxt:2: expected average_loss of 1 or more, got 0"),
         ("iter_size: 0", r"expected iter_size of 1 or more, got 0"),
-        ('regularization_type: "L3"', 'expected regularization_type "L1" or "L2", got "L3"'),
+        ('regularization_type: "L3"', 'expected regularization_type "L1" or "L2", or "decoupled", got "L3"'),
         ('lr_policy: "step"', r'solver\.prototxt: lr_policy "step" needs stepsize > 0, got 0'),
         ('type: "Sgd"', 'unknown solver type "Sgd"; did you mean "SGD"'),
         ('type: "Newton"', 'unknown solver type "Newton"; the known types are SGD'),
