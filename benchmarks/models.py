@@ -1,6 +1,7 @@
 """The nets that benchmarks/nets.py measures, as prototxt: well-known shapes, made-up data.
 
-Each function gives the text of a TRAIN net whose DummyData layer stands for the images and labels.
+Each function gives the text of a TRAIN net whose DummyData layer stands for the images and labels. With another
+size, number of classes or width, a factor for the outputs of all layers but the last, it is the same net in small.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 class Writer:
     """Collects layers; each method adds one and returns the name of its top."""
 
-    def __init__(self, name: str, batch: int, size: int, classes: int, channels: int = 3) -> None:
+    def __init__(self, name: str, batch: int, size: int, classes: int, width: float = 1, channels: int = 3) -> None:
         self.lines = [
             f'name: "{name}"',
             'layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param {',
@@ -19,6 +20,11 @@ class Writer:
             '  data_filler { type: "gaussian" } data_filler { type: "constant" value: 1 } } }',
         ]
         self.classes = classes
+        self.width = width
+
+    def scaled(self, outputs: int) -> int:
+        """How many outputs a layer has that has `outputs` at width 1."""
+        return max(1, round(outputs * self.width))
 
     def layer(self, name: str, kind: str, bottoms: list[str], param: str = "", top: str = "") -> str:
         below = " ".join(f'bottom: "{bottom}"' for bottom in bottoms)
@@ -36,7 +42,8 @@ class Writer:
         group: int = 1,
         bias: bool = True,
     ) -> str:
-        param = f"num_output: {outputs} kernel_size: {kernel} stride: {stride} pad: {pad} group: {group}"
+        size = f"kernel_size: {kernel} stride: {stride} pad: {pad}"
+        param = f"num_output: {self.scaled(outputs)} {size} group: {group}"
         param += "" if bias else " bias_term: false"
         return self.layer(
             name, "Convolution", [bottom], f'convolution_param {{ {param} weight_filler {{ type: "msra" }} }}'
@@ -60,6 +67,13 @@ class Writer:
         return self.layer(name, "LRN", [bottom], f"lrn_param {{ local_size: {size} alpha: 0.0001 beta: 0.75 }}")
 
     def fc(self, name: str, bottom: str, outputs: int) -> str:
+        return self._fc(name, bottom, self.scaled(outputs))
+
+    def scores(self, name: str, bottom: str) -> str:
+        """The last layer: one output for each class."""
+        return self._fc(name, bottom, self.classes)
+
+    def _fc(self, name: str, bottom: str, outputs: int) -> str:
         param = f'inner_product_param {{ num_output: {outputs} weight_filler {{ type: "gaussian" std: 0.01 }} }}'
         return self.layer(name, "InnerProduct", [bottom], param)
 
@@ -88,7 +102,7 @@ def cifar10_full(batch: int = 100) -> str:
     x = net.pool("pool2", net.relu(net.conv("conv2", x, 32, 5, pad=2)), "AVE", 3, 2)
     x = net.layer("norm2", "LRN", [x], "lrn_param { local_size: 3 alpha: 5e-5 beta: 0.75 norm_region: WITHIN_CHANNEL }")
     x = net.pool("pool3", net.relu(net.conv("conv3", x, 64, 5, pad=2)), "AVE", 3, 2)
-    net.loss(net.fc("ip1", x, 10))
+    net.loss(net.scores("ip1", x))
     return net.text()
 
 
@@ -102,7 +116,7 @@ def caffenet(batch: int = 16) -> str:
     x = net.pool("pool5", net.relu(net.conv("conv5", x, 256, 3, pad=1, group=2)), "MAX", 3, 2)
     x = net.dropout(net.relu(net.fc("fc6", x, 4096)))
     x = net.dropout(net.relu(net.fc("fc7", x, 4096)))
-    net.loss(net.fc("fc8", x, 1000))
+    net.loss(net.scores("fc8", x))
     return net.text()
 
 
@@ -138,12 +152,12 @@ def _auxiliary(net: Writer, number: int, bottom: str) -> None:
     base = f"loss{number}"
     x = net.relu(net.conv(f"{base}/conv", net.pool(f"{base}/ave_pool", bottom, "AVE", 5, 3), 128, 1))
     x = net.dropout(net.relu(net.fc(f"{base}/fc", x, 1024)), 0.7)
-    net.loss(net.fc(f"{base}/classifier", x, 1000), f"{base}/loss", 0.3)
+    net.loss(net.scores(f"{base}/classifier", x), f"{base}/loss", 0.3)
 
 
-def googlenet(batch: int = 8) -> str:
+def googlenet(batch: int = 8, size: int = 224, classes: int = 1000, width: float = 1) -> str:
     """GoogLeNet with its two auxiliary losses (Szegedy et al. 2014)."""
-    net = Writer("GoogLeNet", batch, 224, 1000)
+    net = Writer("GoogLeNet", batch, size, classes, width)
     x = net.lrn("norm1", net.pool("pool1", net.relu(net.conv("conv1", "data", 64, 7, 2, 3)), "MAX", 3, 2))
     x = net.relu(net.conv("conv2_reduce", x, 64, 1))
     x = net.pool("pool2", net.lrn("norm2", net.relu(net.conv("conv2", x, 192, 3, pad=1))), "MAX", 3, 2)
@@ -154,7 +168,7 @@ def googlenet(batch: int = 8) -> str:
         if name in ("4a", "4d"):
             _auxiliary(net, 1 if name == "4a" else 2, x)
     x = net.dropout(net.global_pool("pool5", x), 0.4)
-    net.loss(net.fc("loss3/classifier", x, 1000), "loss3/loss")
+    net.loss(net.scores("loss3/classifier", x), "loss3/loss")
     return net.text()
 
 
@@ -168,29 +182,31 @@ def _bottleneck(net: Writer, name: str, bottom: str, width: int, stride: int, pr
     return net.relu(net.layer(name, "Eltwise", [shortcut, x]))
 
 
-def resnet50(batch: int = 4) -> str:
+def resnet50(batch: int = 4, size: int = 224, classes: int = 1000, width: float = 1) -> str:
     """ResNet-50 (He et al. 2015)."""
-    net = Writer("ResNet-50", batch, 224, 1000)
+    net = Writer("ResNet-50", batch, size, classes, width)
     x = net.pool("pool1", net.relu(net.norm(net.conv("conv1", "data", 64, 7, 2, 3))), "MAX", 3, 2)
-    for stage, (blocks, width) in enumerate([(3, 64), (4, 128), (6, 256), (3, 512)]):
+    for stage, (blocks, outputs) in enumerate([(3, 64), (4, 128), (6, 256), (3, 512)]):
         for block in range(blocks):
             stride = 2 if stage and not block else 1
-            x = _bottleneck(net, f"res{stage + 2}{'abcdef'[block]}", x, width, stride, not block)
-    net.loss(net.fc("fc1000", net.global_pool("pool5", x), 1000))
+            x = _bottleneck(net, f"res{stage + 2}{'abcdef'[block]}", x, outputs, stride, not block)
+    net.loss(net.scores("fc1000", net.global_pool("pool5", x)))
     return net.text()
 
 
-def mobilenet(batch: int = 4) -> str:
+def mobilenet(batch: int = 4, size: int = 224, classes: int = 1000, width: float = 1) -> str:
     """MobileNet 1.0 at 224 (Howard et al. 2017)."""
-    net = Writer("MobileNet", batch, 224, 1000)
+    net = Writer("MobileNet", batch, size, classes, width)
     x = net.relu(net.norm(net.conv("conv1", "data", 32, 3, 2, 1, bias=False)))
     channels = 32
     steps = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]
     for i, (outputs, stride) in enumerate(steps):
-        x = net.relu(net.norm(net.conv(f"conv{i + 2}/dw", x, channels, 3, stride, 1, group=channels, bias=False)))
+        x = net.relu(
+            net.norm(net.conv(f"conv{i + 2}/dw", x, channels, 3, stride, 1, group=net.scaled(channels), bias=False))
+        )
         x = net.relu(net.norm(net.conv(f"conv{i + 2}/sep", x, outputs, 1, bias=False)))
         channels = outputs
-    net.loss(net.fc("fc7", net.global_pool("pool6", x), 1000))
+    net.loss(net.scores("fc7", net.global_pool("pool6", x)))
     return net.text()
 
 

@@ -14,6 +14,7 @@ from pycaffe_lite.files import write_atomically
 from pycaffe_lite.layers.base import Layer
 from pycaffe_lite.proto.caffe_pb2 import NetParameter
 from pycaffe_lite.proto.encode import blob_bytes, head, with_blobs
+from pycaffe_lite.weights_report import Fitted, report
 
 if TYPE_CHECKING:
     from pycaffe_lite.net import Net
@@ -24,13 +25,17 @@ def copy_weights(net: Net, path: str) -> None:
 
     Layers that the net does not have are passed over with a line in the log; layers that the file does not
     have keep their values. A blob of another shape is taken if it is the same one written with four axes, as
-    old files do.
+    old files do. At the end the log tells what was copied, reshaped, left out and kept.
 
     Raises:
         FileError: the file is missing or no weights file.
         CaffeError: a layer has another number of parameters, or one of another shape.
     """
-    copy_layers(net, read_layers(path), path)
+    sources = read_layers(path)
+    fitted = copy_layers(net, sources, path)
+    names = {layer.name for layer, _ in fitted}
+    left_out = [(source.name, len(source.blobs)) for source in sources if source.name not in names]
+    log.info(report(net, fitted, left_out, path))
 
 
 class SourceLayer(Protocol):
@@ -54,19 +59,20 @@ def read_layers(path: str) -> Sequence[SourceLayer]:
     return read_weights(path)
 
 
-def copy_layers(net: Net, sources: Sequence[SourceLayer], path: str) -> None:
+def copy_layers(net: Net, sources: Sequence[SourceLayer], path: str) -> list[Fitted]:
     """Copies what `read_layers` gave, see `copy_weights`; if one layer does not fit, none is copied."""
     layers = _first_by_name(net)
     fitting = []
     for source in sources:
         if source.name in layers:
-            fitting.append((layers[source.name], _fitting(layers[source.name], source.blobs, path)))
+            fitting.append(Fitted(layers[source.name], _fitting(layers[source.name], source.blobs, path)))
         else:
             log.info(f"Ignoring source layer {source.name}")
     for layer, blobs in fitting:
         for blob, values in zip(layer.blobs, blobs, strict=True):
             if values is not None:
                 blob.data[...] = values.reshape(blob.shape)
+    return fitting
 
 
 def share_layers(net: Net, other: Net) -> None:

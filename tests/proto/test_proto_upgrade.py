@@ -68,11 +68,19 @@ def test_tells_each_layers_line(name: str) -> None:
             assert to_text(LayerParameter(name=layer.name)).strip() in text[line - 1]
 
 
-def test_says_once_what_it_upgraded(messages: list[str]) -> None:
-    read_net(str(FORMATS / "legacy/v1_train.prototxt"))
+@pytest.mark.parametrize(
+    ("name", "forms"),
+    [
+        ("v1_train", "transformations in data layers, V1 layers"),
+        ("v0_train", "V0 layers"),
+        ("v0_deploy", "V0 layers, inputs outside of layers"),
+    ],
+)
+def test_says_once_what_it_upgraded(name: str, forms: str, messages: list[str]) -> None:
+    read_net(str(FORMATS / f"legacy/{name}.prototxt"))
     (line,) = messages
     assert line.startswith("IUpgraded ")
-    assert line.endswith("from an older form: transformations in data layers, V1 layers.")
+    assert line.endswith(f"from an older form: {forms}.")
 
 
 def test_says_nothing_of_a_present_net(messages: list[str]) -> None:
