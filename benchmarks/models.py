@@ -74,7 +74,8 @@ class Writer:
         return self._fc(name, bottom, self.classes)
 
     def _fc(self, name: str, bottom: str, outputs: int) -> str:
-        param = f'inner_product_param {{ num_output: {outputs} weight_filler {{ type: "gaussian" std: 0.01 }} }}'
+        std = 0.01 / self.width**0.5  # sums over fewer inputs are to be as large
+        param = f'inner_product_param {{ num_output: {outputs} weight_filler {{ type: "gaussian" std: {std:g} }} }}'
         return self.layer(name, "InnerProduct", [bottom], param)
 
     def dropout(self, bottom: str, ratio: float = 0.5) -> str:
