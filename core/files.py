@@ -18,6 +18,11 @@ class Checksum(NamedTuple):
     crc: int
 
 
+def is_hdf5(path: str) -> bool:
+    """Whether a path names an HDF5 file, by its extension as in Caffe."""
+    return os.fspath(path).endswith(".h5")
+
+
 def checksum(pieces: Iterable[bytes], size: int = 0, crc: int = 0) -> Checksum:
     """Length and CRC-32 of pieces, as one file."""
     for piece in pieces:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-EXTENSION = ".h5"
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST = 100_000  # groups in a file, or blobs in a layer: far more than nets have
 _DEEPEST = 32
@@ -101,11 +100,6 @@ def _write_text(file: Any, name: str, text: bytes) -> None:
 
 
 # -- reading -----------------------------------------------------------------------------------------------
-
-
-def is_hdf5(path: str) -> bool:
-    """Whether a path names an HDF5 file, by its extension as in Caffe."""
-    return os.fspath(path).endswith(EXTENSION)
 
 
 def read_weights(path: str) -> list[HDF5Layer]:

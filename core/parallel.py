@@ -18,8 +18,8 @@ import numpy as np
 
 from pycaffe_lite.errors import CaffeError
 
-PIECE_BYTES = 256 * 1024
-"""What a piece of element-wise work should touch: it fits a second-level cache and outweighs handing it over."""
+PIECE_BYTES = 1 << 20
+"""What the images of a piece take: NumPy's calls on it are long beside handing the interpreter over."""
 
 
 def available_cpus() -> int:

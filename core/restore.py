@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pycaffe_lite import log, resume, resume_file
 from pycaffe_lite.errors import CaffeError, FileError
-from pycaffe_lite.files import checksum
+from pycaffe_lite.files import checksum, is_hdf5
 from pycaffe_lite.proto.read import find_file
 from pycaffe_lite.proto.source import short
 from pycaffe_lite.proto.weights import StateFile, file_bytes, read_state
@@ -64,7 +64,7 @@ def _go_on(solver: Solver, exact: dict[str, Any] | None, path: str) -> None:
 
 
 def _read_state(path: str) -> StateFile:
-    if path.endswith(".h5"):
+    if is_hdf5(path):
         from pycaffe_lite import hdf5_files
 
         return hdf5_files.read_state(path)
@@ -81,7 +81,7 @@ def _read_resume(path: str, weights: str) -> dict[str, Any] | None:
     if files is None or not os.path.exists(files.resume):
         return None
     exact = resume_file.read(files.resume)
-    if exact.get("hdf5") != path.endswith(".h5"):
+    if exact.get("hdf5") != is_hdf5(path):
         log.warning(f"{files.resume} is of the snapshot in the other format, so it is not used.")
         return None
     sums = exact.get("files")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from pycaffe_lite import log
 from pycaffe_lite.blob import Blob, shape_text
-from pycaffe_lite.files import write_atomically
+from pycaffe_lite.files import is_hdf5, write_atomically
 from pycaffe_lite.layers.base import Layer
 from pycaffe_lite.proto.caffe_pb2 import NetParameter
 from pycaffe_lite.proto.encode import blob_bytes, head, with_blobs
@@ -50,7 +49,7 @@ class SourceLayer(Protocol):
 
 def read_layers(path: str) -> Sequence[SourceLayer]:
     """The layers of a file of weights; of an HDF5 file if its name ends in .h5, as in Caffe."""
-    if os.fspath(path).endswith(".h5"):
+    if is_hdf5(path):
         from pycaffe_lite import hdf5_files
 
         return hdf5_files.read_weights(path)
@@ -143,7 +142,7 @@ def write_weights(net: Net, path: str, write_diff: bool = False) -> None:
 
 def weights_pieces(net: Net, path: str, write_diff: bool = False) -> Iterable[bytes]:
     """The bytes that `write_weights` writes."""
-    if os.fspath(path).endswith(".h5"):
+    if is_hdf5(path):
         from pycaffe_lite import hdf5_files
 
         return [hdf5_files.weights_bytes(net, write_diff)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
 import numpy as np
@@ -53,8 +53,12 @@ class DataLayer(Layer):
             raise self.error("expected data_param { batch_size: ... } of 1 or more, got 0 or none.")
         if param.rand_skip:
             log.warning(f'layer "{self.name}" (Data): rand_skip is ignored, as in Caffe 1.0.')
+        self._start(lambda: self._open(len(top) > 1), top)
+
+    def _start(self, open_feed: Callable[[], Feed], top: Sequence[Blob]) -> None:
+        """Opens a feed of batches, gives the first top its shape, and begins to read ahead."""
         try:
-            feed = self._open(len(top) > 1)
+            feed = open_feed()
             self._shape = feed.shape()
             top[0].reshape(*self._shape)
         except MissingExtra:
@@ -62,7 +66,8 @@ class DataLayer(Layer):
         except CaffeError as problem:
             raise self.error(str(problem)) from None
         log.info("output data size: " + ",".join(map(str, self._shape)))
-        self._prefetcher = Prefetcher(feed, depth_for(param.prefetch, 4 * prod(self._shape)))
+        ahead = depth_for(self.layer_param.data_param.prefetch, 4 * prod(self._shape))
+        self._prefetcher = Prefetcher(feed, ahead)
 
     def _open(self, with_labels: bool) -> Feed:
         """Opens the source; takes the words that Caffe takes, in its order, and one more for `shuffle`."""

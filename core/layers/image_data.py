@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.data.feed import Feed
 from pycaffe_lite.data.image_list import ImageListSource, ShuffledList
-from pycaffe_lite.data.prefetch import Prefetcher, depth_for
+from pycaffe_lite.data.prefetch import Prefetcher
 from pycaffe_lite.data.source import Source
 from pycaffe_lite.data.transformer import Transformer, draws_words
-from pycaffe_lite.errors import CaffeError, MissingExtra
+from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.base import register_layer
 from pycaffe_lite.layers.data import DataLayer
 from pycaffe_lite.proto.files import find_file
@@ -58,17 +57,7 @@ class ImageData(DataLayer):
                 f"expected images of at most {2**31 - 1} values, got new_height {param.new_height} and "
                 f"new_width {param.new_width}."
             )
-        try:
-            feed = self._open_images()
-            self._shape = feed.shape()
-            top[0].reshape(*self._shape)
-        except MissingExtra:
-            raise
-        except CaffeError as problem:
-            raise self.error(str(problem)) from None
-        log.info("output data size: " + ",".join(map(str, self._shape)))
-        ahead = depth_for(self.layer_param.data_param.prefetch, 4 * prod(self._shape))
-        self._prefetcher = Prefetcher(feed, ahead)
+        self._start(self._open_images, top)
 
     def _open_images(self) -> Feed:
         """Opens the list; takes the words that Caffe takes, in its order."""

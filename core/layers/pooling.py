@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.layers.base import Layer, register_layer
@@ -10,7 +11,7 @@ from pycaffe_lite.layers.max_pooling import MaxPooling
 from pycaffe_lite.layers.pooling_methods import AveragePooling, PoolingMethod
 from pycaffe_lite.layers.stochastic_pooling import StochasticPooling, WeightedPooling
 from pycaffe_lite.layers.window import Window
-from pycaffe_lite.parallel import parallel_for, slices
+from pycaffe_lite.parallel import batch_slices, parallel_for
 from pycaffe_lite.phase import TRAIN
 
 METHODS: dict[str, type[PoolingMethod]] = {
@@ -19,9 +20,6 @@ METHODS: dict[str, type[PoolingMethod]] = {
     "STOCHASTIC": StochasticPooling,
 }
 CHANNELS_LAST = (0, 2, 3, 1)
-
-PIECE_BYTES = 1 << 20
-"""What the images of a piece take: NumPy's calls on it are long beside handing the interpreter over."""
 
 
 @register_layer("Pooling")
@@ -111,7 +109,7 @@ class Pooling(Layer):
         for blob in top:
             blob.reshape(*shape[:2], *count, order=bottom[0].order)
         self.channels_last = bottom[0].order == CHANNELS_LAST
-        self.cuts = slices(shape[0], bottom[0].count * self.dtype.itemsize // PIECE_BYTES)
+        self.cuts = batch_slices(shape[0], prod(shape[1:]) * self.dtype.itemsize)
         make = WeightedPooling if self.kind == "STOCHASTIC" and self.phase != TRAIN else METHODS[self.kind]
         self.method = make(self.window, shape[2:], count, self.dtype)
 

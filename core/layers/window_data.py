@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.data.image_list import find_root
 from pycaffe_lite.data.mean import read_mean
-from pycaffe_lite.data.prefetch import Prefetcher, depth_for
+from pycaffe_lite.data.prefetch import Prefetcher
 from pycaffe_lite.data.transformer import draws_words
 from pycaffe_lite.data.window_file import read_window_file
 from pycaffe_lite.data.windows import Cutter, WindowFeed
-from pycaffe_lite.errors import CaffeError, MissingExtra
+from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.base import register_layer
 from pycaffe_lite.layers.data import DataLayer
 from pycaffe_lite.proto.files import find_file
@@ -60,17 +59,7 @@ class WindowData(DataLayer):
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._prefetcher: Prefetcher | None = None
         self._check_parameters()
-        try:
-            feed = self._open_windows()
-            self._shape = feed.shape()
-            top[0].reshape(*self._shape)
-        except MissingExtra:
-            raise
-        except CaffeError as problem:
-            raise self.error(str(problem)) from None
-        log.info("output data size: " + ",".join(map(str, self._shape)))
-        ahead = depth_for(self.layer_param.data_param.prefetch, 4 * prod(self._shape))
-        self._prefetcher = Prefetcher(feed, ahead)
+        self._start(self._open_windows, top)
 
     def _check_parameters(self) -> None:
         param, crop = self.layer_param.window_data_param, self.layer_param.transform_param.crop_size
