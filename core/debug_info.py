@@ -46,7 +46,8 @@ def after_backward(net: Net) -> None:
     arrays = [[blob.data for blob in blobs], [blob.diff for blob in blobs]]
     sums = ", ".join(log.number(sum(float(np.abs(x).sum()) for x in which)) for which in arrays)
     roots = ", ".join(log.number(np.sqrt(sum(float(np.square(x).sum()) for x in which))) for which in arrays)
-    log.info(f"    [Backward] All net params (data, diff): L1 norm = ({sums}); L2 norm = ({roots})")
+    # At the level of errors, as in Caffe: it is there whatever the level.
+    log.error(f"    [Backward] All net params (data, diff): L1 norm = ({sums}); L2 norm = ({roots})")
 
 
 def _display_name(net: Net, layer: int, index: int) -> str:

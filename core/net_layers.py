@@ -79,6 +79,7 @@ class _Builder:
         log.info(f"Creating layer {layer_param.name}")
         layer = create(layer_param, layer_param.phase, location)
         layer.folder, layer.dtype = self.net.folder, self.net.dtype
+        layer.open()
         log.info(f"Creating Layer {layer_param.name}")
         bottoms, propagate = len(layer_param.bottom), layer_param.propagate_down
         if propagate and len(propagate) != bottoms:

@@ -157,6 +157,7 @@ def test_the_log_of_a_small_net() -> None:
         "loss <- fc",
         "loss <- label",
         "loss -> loss",
+        "Creating layer loss",  # the Softmax within
         "Setting up loss",
         "Top shape: (1)",
         "    with loss weight 1",

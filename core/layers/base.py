@@ -96,6 +96,9 @@ class Layer:
 
     # -- what a layer type writes ----------------------------------------------------------------------------
 
+    def open(self) -> None:
+        """Opens what the layer reads from; the net calls it before it wires the layer, where Caffe opens databases."""
+
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Reads the layer's parameters and makes its blobs."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 
 import numpy as np
@@ -13,7 +14,7 @@ from pycaffe_lite.blob import Blob
 from pycaffe_lite.data.feed import Feed, State
 from pycaffe_lite.data.prefetch import Prefetcher, depth_for
 from pycaffe_lite.data.shuffle import ShuffledSource
-from pycaffe_lite.data.source import open_source
+from pycaffe_lite.data.source import Source, open_source
 from pycaffe_lite.data.transformer import Transformer, draws_words
 from pycaffe_lite.errors import CaffeError, MissingExtra
 from pycaffe_lite.layers.base import Layer, register_layer
@@ -25,7 +26,7 @@ class DataLayer(Layer):
 
     Tops:
         data: batch_size x C x H x W, or x C x crop_size x crop_size; float32, of any range.
-        label: batch_size, the records' integer labels (optional).
+        label: batch_size, the records' labels, or batch_size x k for records with k labels each (optional).
 
     Parameters (data_param):
         source: path of the database's folder, or of the images' IDX file.
@@ -45,38 +46,53 @@ class DataLayer(Layer):
 
     num_bottoms = (0, 0)
     num_tops = (1, 2)
+    _source: Source | None = None
+    _prefetcher: Prefetcher | None = None
+
+    def open(self) -> None:
+        """Opens the source; `setup` does if it has not been done."""
+        param, transform = self.layer_param.data_param, self.layer_param.transform_param
+        color = True if transform.force_color else False if transform.force_gray else None
+        with self._located():
+            self._source = open_source(param, self.folder, len(self.layer_param.top) > 1, color)
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._prefetcher: Prefetcher | None = None
         param = self.layer_param.data_param
         if param.batch_size < 1:
             raise self.error("expected data_param { batch_size: ... } of 1 or more, got 0 or none.")
         if param.rand_skip:
             log.warning(f'layer "{self.name}" (Data): rand_skip is ignored, as in Caffe 1.0.')
-        self._start(lambda: self._open(len(top) > 1), top)
+        self._start(self._open_feed, top)
 
     def _start(self, open_feed: Callable[[], Feed], top: Sequence[Blob]) -> None:
         """Opens a feed of batches, gives the first top its shape, and begins to read ahead."""
-        try:
+        with self._located():
             feed = open_feed()
-            self._shape = feed.shape()
+            self._shape, self._label_shape = feed.shapes()
             top[0].reshape(*self._shape)
-        except MissingExtra:
-            raise
-        except CaffeError as problem:
-            raise self.error(str(problem)) from None
         log.info("output data size: " + ",".join(map(str, self._shape)))
         ahead = depth_for(self.layer_param.data_param.prefetch, 4 * prod(self._shape))
         self._prefetcher = Prefetcher(feed, ahead)
 
-    def _open(self, with_labels: bool) -> Feed:
-        """Opens the source; takes the words that Caffe takes, in its order, and one more for `shuffle`."""
+    @contextlib.contextmanager
+    def _located(self) -> Iterator[None]:
+        """Puts the layer before the text of errors; missing packages are nobody's fault."""
+        try:
+            yield
+        except MissingExtra:
+            raise
+        except CaffeError as problem:
+            raise self.error(str(problem)) from None
+
+    def _open_feed(self) -> Feed:
+        """Takes the words that Caffe takes, in its order, and one more for `shuffle`."""
         param, transform = self.layer_param.data_param, self.layer_param.transform_param
         by_chance = draws_words(transform, self.phase)
         if by_chance:
             rng.word()
-        color = True if transform.force_color else False if transform.force_gray else None
-        source = open_source(param, self.folder, with_labels, color)
+        if self._source is None:
+            self.open()
+        source, self._source = self._source, None
         if param.shuffle:
             source = ShuffledSource(source, rng.word())
         transformer = Transformer(transform, self.phase, self.folder, rng.word() if by_chance else 0)
@@ -86,20 +102,16 @@ class DataLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].reshape(*self._shape)
         if len(top) > 1:
-            top[1].reshape(self._shape[0])
+            top[1].reshape(*self._label_shape)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Hands the next batch over as it is; it is written over once the one after it has been asked for."""
         if self._prefetcher is None:
             raise self.error("expected an open layer, got one that has been closed.")
-        try:
+        with self._located():
             batch = self._prefetcher.next()
-        except MissingExtra:
-            raise
-        except CaffeError as problem:
-            raise self.error(str(problem)) from None
-        if batch.data.shape != self._shape:
-            self._shape = batch.data.shape
+        if (batch.data.shape, batch.labels.shape) != (self._shape, self._label_shape):
+            self._shape, self._label_shape = batch.data.shape, batch.labels.shape
             self.reshape(bottom, top)
         top[0].data = batch.data
         if len(top) > 1:

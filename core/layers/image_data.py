@@ -8,7 +8,6 @@ from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.data.feed import Feed
 from pycaffe_lite.data.image_list import ImageListSource, ShuffledList
-from pycaffe_lite.data.prefetch import Prefetcher
 from pycaffe_lite.data.source import Source
 from pycaffe_lite.data.transformer import Transformer, draws_words
 from pycaffe_lite.errors import CaffeError
@@ -24,10 +23,12 @@ class ImageData(DataLayer):
     Tops:
         data: batch_size x C x H x W, or x C x crop_size x crop_size; float32, of any range; colours in the order
             blue, green, red.
-        label: batch_size, the images' integer labels.
+        label: batch_size, the images' integer labels; or batch_size x label_dim, float32, if that is above 1.
 
     Parameters (image_data_param):
-        source: a text with a line for each image, the file's name, a space, its label.
+        source: a text with a line for each image, the file's name, a space, its label. The last space divides them,
+            so a name may have spaces in it, and end in numbers.
+        label_dim: how many labels, numbers of any kind, end each line; default 1. Not in Caffe, but in forks of it.
         root_folder: put before each name as it is.
         batch_size: images in a batch, default 1. Without crop_size all images of a batch must have one size.
         new_height, new_width: what images are resized to; both or none.
@@ -43,8 +44,10 @@ class ImageData(DataLayer):
 
     num_tops = (2, 2)
 
+    def open(self) -> None:
+        """Nothing yet: Caffe opens the list in its set-up."""
+
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._prefetcher: Prefetcher | None = None
         param = self.layer_param.image_data_param
         if param.batch_size < 1:
             raise self.error("expected image_data_param { batch_size: … } of 1 or more, got 0.")
@@ -52,6 +55,8 @@ class ImageData(DataLayer):
             raise self.error(
                 f"expected new_height and new_width, or none of them, got {param.new_height} and {param.new_width}."
             )
+        if param.label_dim < 1:
+            raise self.error("expected image_data_param { label_dim: … } of 1 or more, got 0.")
         if 3 * param.new_height * param.new_width >= 2**31:
             raise self.error(
                 f"expected images of at most {2**31 - 1} values, got new_height {param.new_height} and "
@@ -68,7 +73,9 @@ class ImageData(DataLayer):
         log.info(f"Opening file {param.source}")
         path = find_file(param.source, self.folder, "list of images")
         size = (param.new_height, param.new_width)
-        source: Source = ImageListSource(path, param.root_folder, self.folder, param.is_color, *size)
+        source: Source = ImageListSource(
+            path, param.root_folder, self.folder, param.is_color, *size, label_dim=param.label_dim
+        )
         count = len(source)
         if param.shuffle:
             log.info("Shuffling data")

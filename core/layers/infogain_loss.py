@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pycaffe_lite import log
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.errors import FileError
 from pycaffe_lite.layers.base import register_layer
@@ -47,6 +48,7 @@ class InfogainLoss(LossLayer):
     may_propagate = (True, False, False)
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        log.info(f"Creating layer {self.name}")  # Caffe makes a Softmax within this layer, by the layer's own name.
         self.param = self.layer_param.infogain_loss_param
         self.normalization = read_normalization(self.layer_param.loss_param)
         self.labels = Labels(self, read_ignore_label(self.layer_param.loss_param))

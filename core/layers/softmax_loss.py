@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pycaffe_lite import log
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.layers.base import register_layer
 from pycaffe_lite.layers.loss import Labels, LossLayer, normalizer, read_ignore_label, read_normalization
@@ -35,6 +36,7 @@ class SoftmaxWithLoss(LossLayer):
     num_tops = (1, 2)
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        log.info(f"Creating layer {self.name}")  # Caffe makes a Softmax within this layer, by the layer's own name.
         self.normalization = read_normalization(self.layer_param.loss_param)
         self.labels = Labels(self, read_ignore_label(self.layer_param.loss_param))
 

@@ -13,7 +13,6 @@ from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.data.image_list import find_root
 from pycaffe_lite.data.mean import read_mean
-from pycaffe_lite.data.prefetch import Prefetcher
 from pycaffe_lite.data.transformer import draws_words
 from pycaffe_lite.data.window_file import read_window_file
 from pycaffe_lite.data.windows import Cutter, WindowFeed
@@ -56,8 +55,10 @@ class WindowData(DataLayer):
 
     num_tops = (2, 2)
 
+    def open(self) -> None:
+        """Nothing yet: Caffe opens the window file in its set-up."""
+
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._prefetcher: Prefetcher | None = None
         self._check_parameters()
         self._start(self._open_windows, top)
 
