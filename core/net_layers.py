@@ -66,8 +66,10 @@ class _Builder:
         net.tops.append(top)
         net.bottom_names.append(list(layer_param.bottom))
         net.top_names.append(list(layer_param.top))
+        shapes = [blob.shape for blob in bottom]
         layer.build(bottom, top)
-        net.bottom_shapes.append([blob.shape for blob in bottom])
+        _check_in_place(layer, bottom, shapes)
+        net.bottom_shapes.append(shapes)
         self._log_tops(layer, top)
         _check_params(layer)
         for index in range(len(layer.blobs)):
@@ -123,6 +125,16 @@ class _Builder:
 def _count_tops(layer: Layer) -> int:
     named = len(layer.layer_param.top)
     return max(named, layer.num_tops[0]) if layer.auto_tops else named
+
+
+def _check_in_place(layer: Layer, bottom: Sequence[Blob], shapes: Sequence[tuple[int, ...]]) -> None:
+    """A top that is its bottom cannot have another shape; Caffe would read and write beyond its memory."""
+    for name, blob, shape in zip(layer.layer_param.bottom, bottom, shapes, strict=True):
+        if blob.shape != shape:
+            raise layer.error(
+                f'expected a top of the shape of its bottom "{name}", {list(shape)}, to work in place, '
+                f"got {list(blob.shape)}; give the top a name of its own."
+            )
 
 
 def _check_params(layer: Layer) -> None:

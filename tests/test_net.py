@@ -83,6 +83,12 @@ def test_in_place_layers_share_one_blob() -> None:
     assert net.blobs["fc1"].data.min() == 0
 
 
+def test_in_place_needs_the_same_shape() -> None:
+    pooling = layer("pool", "Pooling", ["x"], ["x"], "pooling_param { kernel_size: 2 stride: 2 }")
+    with pytest.raises(CaffeError, match=r'top of the shape of its bottom "x", \[1, 1, 4, 4\].* got \[1, 1, 2, 2\]'):
+        make_net(inputs(x=[1, 1, 4, 4]) + pooling)
+
+
 def test_in_place_needs_the_same_name_at_the_same_place() -> None:
     text = inputs(x=[2], y=[2]) + layer("split", "Split", ["x"], ["a", "x"])
     with pytest.raises(CaffeError, match=r'layer "split" \(Split\): expected a new name for top 1, but "x"'):

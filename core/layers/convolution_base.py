@@ -204,7 +204,7 @@ class ConvolutionBase(Layer):
         parallel_for(len(self.chunks), step)
 
     def _bias_row(self, top: Blob) -> Array | None:
-        """The bias once for each pixel of an image row: adding long rows is several times faster."""
+        """The bias once for each pixel along the last axis: adding long rows is several times faster."""
         if len(self.blobs) < 2:
             return None
         return np.tile(self.blobs[1].data, top.shape[-1] if self.window.kernel else 1)
@@ -266,7 +266,8 @@ def _channels_last(array: Array) -> Array:
 
 
 def _add_bias(out: Array, bias: Array | None) -> None:
-    """Adds a row of biases to each row of pixels of `out`."""
+    """Adds a row of biases to each row of pixels of `out`, which is a part of one where there is one axis alone."""
     if bias is not None:
-        rows = out.reshape(len(out), -1, bias.size)
-        np.add(rows, bias, out=rows)
+        length = prod(out.shape[-2:]) if out.ndim > 2 else bias.size
+        rows = out.reshape(len(out), -1, length)
+        np.add(rows, bias[:length], out=rows)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
+from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.layers.base import Layer
 from pycaffe_lite.proto import caffe_pb2
 
@@ -141,7 +142,13 @@ class Labels:
 
 
 def rows_of(scores: Blob) -> Blob:
-    """The shape N x K of scores N x …, of which all axes behind the first are classes."""
+    """The shape N x K of scores N x …, of which all axes behind the first are classes.
+
+    Raises:
+        ShapeError: there is not even N.
+    """
+    if not scores.shape:
+        raise ShapeError("expected scores of one axis or more, got a single number.")
     return Blob((scores.shape[0], prod(scores.shape[1:])))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 from pycaffe_lite.blob import Array, Blob
@@ -111,7 +112,9 @@ class Pooling(Layer):
         self.channels_last = bottom[0].order == CHANNELS_LAST
         self.cuts = batch_slices(shape[0], prod(shape[1:]) * self.dtype.itemsize)
         make = WeightedPooling if self.kind == "STOCHASTIC" and self.phase != TRAIN else METHODS[self.kind]
-        self.method = make(self.window, shape[2:], count, self.dtype)
+        # One window needs no stride, whatever the text says.
+        stride = [s if n > 1 else k for s, n, k in zip(self.window.stride, count, self.window.kernel, strict=True)]
+        self.method = make(replace(self.window, stride=tuple(stride)), shape[2:], count, self.dtype)
 
     def _count(self, axis: int, size: int) -> int:
         """The number of windows along an axis."""
@@ -134,7 +137,7 @@ class Pooling(Layer):
             method.write_indices(image, out, self._planes(top[1].data))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if not propagate_down[0]:
+        if not propagate_down[0] or not bottom[0].count:
             return
         blobs = (bottom[0].data, bottom[0].diff, top[0].data, top[0].diff)
         image, image_diff, out, diff = (self._planes(array) for array in blobs)

@@ -115,6 +115,18 @@ def _fits(sides: dict[str, Lengths], shape: tuple[int, ...]) -> bool:
     )
 
 
+@pytest.mark.parametrize("batch", [1, 7])
+def test_a_long_row_of_one_axis(batch: int) -> None:
+    """It is cut into parts, and each gets its share of the bias."""
+    x = np.random.default_rng(8).normal(size=(batch, 2, 70_000 // batch))
+    rig = Rig(text("Convolution", 3, "kernel_size: 3 pad: 1"), [x], dtype=np.float64)
+    weight, bias = filled(rig, 9)
+    expected = naive_convolution(
+        x[:, :, None], weight[:, :, None], bias, stride=(1, 1), pad=(0, 1), dilation=(1, 1), group=1
+    )
+    np.testing.assert_allclose(rig.forward()[0], expected[:, :, 0], rtol=1e-10)
+
+
 @pytest.mark.parametrize("group", [1, 2, 6], ids=["one", "groups", "depthwise"])
 @pytest.mark.parametrize("batch", [1, 2, 5])
 @pytest.mark.parametrize("type_", ["Convolution", "Deconvolution"])

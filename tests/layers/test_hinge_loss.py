@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from layer_rig import Rig
+from net_rig import inputs, layer, make_net
 from pycaffe_lite.errors import CaffeError
 
 
@@ -27,6 +28,12 @@ def test_a_margin_met_exactly_has_no_slope() -> None:
     rig = Rig(text(), [np.array([[1.0, -1, -2, 0]]), np.zeros(1)])
     assert rig.forward()[0] == 1
     np.testing.assert_array_equal(rig.backward([np.array(3.0)], [True, False])[0], [[0, 0, 0, 3]])
+
+
+def test_in_place_is_refused() -> None:
+    net = inputs(x=[2, 3], label=[2]) + layer("loss", "HingeLoss", ["x", "label"], ["x"])
+    with pytest.raises(CaffeError, match="one axis or more"):
+        make_net(net)
 
 
 @pytest.mark.parametrize(("labels", "words"), [([0, 3], "from 0 to 2, got 3 at position"), ([0], "same first axis")])

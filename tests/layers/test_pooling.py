@@ -127,6 +127,23 @@ def test_a_window_beyond_the_image_has_no_pixel(kind: str) -> None:
     assert dx.sum() == 4
 
 
+def test_the_stride_of_a_single_window_does_not_matter() -> None:
+    x = np.random.default_rng(3).normal(size=(2, 1, 4, 4))
+    for kind in ("MAX", "AVE"):
+        near, far = (
+            Rig(text(f"pool: {kind} kernel_size: 3 stride: {s} round_mode: FLOOR"), [x]) for s in (3, 2**31 - 1)
+        )
+        np.testing.assert_array_equal(near.forward()[0], far.forward()[0])
+        np.testing.assert_array_equal(*(rig.backward([np.ones((2, 1, 1, 1))])[0] for rig in (near, far)))
+
+
+@pytest.mark.parametrize("kind", ["MAX", "AVE"])
+def test_no_images(kind: str) -> None:
+    rig = Rig(text(f"pool: {kind} kernel_size: 2 stride: 2"), [np.zeros((0, 3, 6, 6))])
+    assert rig.forward()[0].shape == (0, 3, 3, 3)
+    assert rig.backward([np.zeros((0, 3, 3, 3))])[0].shape == (0, 3, 6, 6)
+
+
 def test_global_pooling_follows_the_image() -> None:
     rig = Rig(text("pool: AVE global_pooling: true"), [np.ones((1, 2, 3, 4))])
     rig.put([np.full((2, 2, 5, 1), 3.0)])

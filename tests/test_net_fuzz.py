@@ -1,0 +1,83 @@
+"""Nets and solvers by the thousand whose texts have been changed: each runs, or is refused in one sentence."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from golden_layers import FOLDER as LAYERS
+from golden_layers import manifest
+from golden_solvers import FOLDER as SOLVERS
+from lenet import ROOT
+from mutations import mutated_text
+from pycaffe_lite import rng
+from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.net import Net
+from pycaffe_lite.phase import TEST, TRAIN
+from pycaffe_lite.proto.read import read_net, read_solver
+
+TIMES = 2500
+MOST_SECONDS = 5
+
+
+def refused(problem: CaffeError) -> str:
+    """What became of a text that was refused; below the sentence may stand the line, with a mark under it."""
+    sentence, *mark = str(problem).split("\n")
+    assert 20 < len(sentence) < 800, sentence
+    assert sentence.endswith((".", "?", ")")), sentence
+    assert len(mark) in (0, 2), problem
+    return "refused"
+
+
+def run(path: Path, entry: dict[str, Any]) -> str:
+    """Builds a net, and runs it both ways if the one that it was made of could."""
+    rng.set_random_seed(1)
+    try:
+        net = Net(str(path), TRAIN if entry["phase"] == "TRAIN" else TEST)
+        for name in net.inputs:
+            net.blobs[name].data[...] = 1
+        net.forward()
+        if entry["backward"]:
+            net.backward()
+    except CaffeError as problem:
+        return refused(problem)
+    return "runs"
+
+
+def test_nets_of_every_layer(tmp_path: Path) -> None:
+    chance, path, cases = random.Random(11), tmp_path / "net.prototxt", manifest()
+    counts: Counter[str] = Counter()
+    for _ in range(TIMES):
+        entry = chance.choice(cases)
+        text = (LAYERS / entry["type"] / entry["variant"] / "net.prototxt").read_text()
+        path.write_text(mutated_text(text, chance))
+        begin = time.monotonic()
+        counts[run(path, entry)] += 1
+        assert time.monotonic() - begin < MOST_SECONDS, path.read_text()
+    assert min(counts.values()) > TIMES // 10
+    assert len(counts) == 2
+
+
+@pytest.mark.parametrize(
+    ("read", "paths"),
+    [
+        (read_solver, [*SOLVERS.rglob("*solver*.prototxt"), *(ROOT / "configs").rglob("*solver.prototxt")]),
+        (read_net, [*(ROOT / "configs").rglob("*train_test.prototxt"), *SOLVERS.rglob("*net*.prototxt")]),
+    ],
+)
+def test_solvers_and_nets_as_they_are_read(read: Any, paths: list[Path], tmp_path: Path) -> None:
+    chance, path = random.Random(12), tmp_path / "x.prototxt"
+    counts: Counter[str] = Counter()
+    for _ in range(TIMES // 2):
+        path.write_text(mutated_text(chance.choice(sorted(paths)).read_text(), chance))
+        try:
+            read(str(path))
+            counts["read"] += 1
+        except CaffeError as problem:
+            counts[refused(problem)] += 1
+    assert len(counts) == 2
