@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cli_rig import SOLVER, Command, write_run
 from golden_layers import FOLDER as LAYERS
 from golden_layers import manifest
 from golden_solvers import FOLDER as SOLVERS
@@ -23,6 +24,14 @@ from pycaffe_lite.proto.read import read_net, read_solver
 
 TIMES = 2500
 MOST_SECONDS = 5
+FIELDS = [
+    *(f'type: "{name}"' for name in ("Adam", "AdaGrad", "Nesterov", "RMSProp", "AdaDelta")),
+    *("momentum2: 0.9", "rms_decay: 0.9", "delta: 1e-4", "weight_decay: 0.1", "clip_gradients: 1", "iter_size: 2"),
+    *('regularization_type: "L1"', "average_loss: 3", "stepvalue: 1 stepvalue: 3", "gamma: 0.5", "power: 0.5"),
+    *("snapshot: 2", "snapshot_format: HDF5", "test_compute_loss: true", "debug_info: true", "stepsize: 2"),
+    *("max_lr: 1", "min_lr: 0.01", "warmup_iter: 2", "period: 2", 'test_state { stage: "a" }', "p_mult: 1"),
+]
+POLICIES = ["fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid", "cosine", "plateau", "triangular", "sgdr"]
 
 
 def refused(problem: CaffeError) -> str:
@@ -81,3 +90,19 @@ def test_solvers_and_nets_as_they_are_read(read: Any, paths: list[Path], tmp_pat
         except CaffeError as problem:
             counts[refused(problem)] += 1
     assert len(counts) == 2
+
+
+def test_solvers_that_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of all kinds together, changed: four iterations, or one sentence; 4 is the status of divergence."""
+    monkeypatch.chdir(tmp_path)
+    chance = random.Random(13)
+    counts: Counter[int] = Counter()
+    for _ in range(300):
+        base = SOLVER.replace('"fixed"', f'"{chance.choice(POLICIES)}"')
+        write_run(tmp_path, solver=mutated_text("\n".join([base, *chance.sample(FIELDS, 5)]), chance))
+        command = Command("train", "--solver=solver.prototxt", "--iterations=4", "--set=test_iter=1")
+        counts[command.status] += 1
+        if command.status:
+            assert command.sentence().endswith((".", "?"))
+    assert set(counts) <= {0, 1, 4}
+    assert min(counts[0], counts[1]) > 10

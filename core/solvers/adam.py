@@ -16,13 +16,20 @@ class AdamSolver(SGDSolver):
         V ← β₂ V + (1 − β₂) ∇L(W)²
         W ← W − α √(1 − β₂ᵗ) / (1 − β₁ᵗ) · M / (√V + δ)        t = 1, 2, …: the iteration, from 1
 
-    β₁ is `momentum`, β₂ is `momentum2` (0.999), δ is `delta` (1e-8). The history holds all M first, then all V.
+    β₁ is `momentum`, β₂ is `momentum2` (0.999), both from 0 to below 1; δ is `delta` (1e-8). The history holds all M
+    first, then all V.
 
     Source: Caffe's AdamSolver, which computes 1 − β₂ in float32; Kingma and Ba, Adam (2015).
     """
 
     type = "Adam"
     num_histories = 2
+
+    def check(self) -> None:
+        super().check()
+        for field in ("momentum", "momentum2"):
+            if not 0 <= (value := getattr(self.param, field)) < 1:
+                raise self.error(field, f"expected {field} from 0 to below 1, got {value:g}.")
 
     def compute_update_value(self, piece: Piece, rate: float) -> None:
         mean, square = piece.history

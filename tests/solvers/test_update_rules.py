@@ -10,6 +10,7 @@ import pytest
 
 from idx_files import write_idx
 from net_rig import fill, inner_product, inputs, layer, make_solver, softmax_loss
+from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.solvers import SGDSolver
 from random_run import TYPES
 
@@ -123,6 +124,15 @@ def test_the_rule_step_by_step(
         np.testing.assert_allclose(values(solver)[2], w, rtol=2e-5, atol=2e-6)
     for blob, expected in zip(solver.history, past.values(), strict=True):
         np.testing.assert_allclose(blob.data[0], expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("field", ["momentum", "momentum2"])
+@pytest.mark.parametrize("value", [-0.1, 1.0, 1.5])
+def test_adam_refuses_averages_that_never_forget(
+    tmp_path: Path, generator: np.random.Generator, field: str, value: float
+) -> None:
+    with pytest.raises(CaffeError, match=rf"expected {field} from 0 to below 1, got {value:g}\."):
+        least_squares(tmp_path, generator, f'type: "Adam" {field}: {value}')
 
 
 @pytest.mark.parametrize("kind", RULES)
