@@ -6,6 +6,7 @@ import random
 import shutil
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,6 +132,25 @@ def test_bytes_changed_anywhere(snapshot: Snapshot, times: int) -> None:
         Path(name).write_bytes(whole)
     assert snapshot.loads()
     assert memory() - before < 300e6
+
+
+def test_damage_costs_no_memory(snapshot: Snapshot) -> None:
+    """Python's and numpy's own memory; h5py's own, which is not counted here, is within `memory` above."""
+    dice = random.Random(7)
+    for name in snapshot.files:
+        whole = Path(name).read_bytes()
+        for i in range(40):
+            damaged = bytearray(whole[: len(whole) * dice.choice((10, 10, 10, 9, 5, 1)) // 10])
+            damaged[dice.randrange(len(damaged))] ^= dice.randrange(1, 256)
+            Path(name).write_bytes(damaged)
+            tracemalloc.start()
+            try:
+                snapshot.loads()
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+            assert peak < 10 * len(whole) + 1e6, (name, i)
+        Path(name).write_bytes(whole)
 
 
 def test_longer_files(snapshot: Snapshot) -> None:
