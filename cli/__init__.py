@@ -41,7 +41,7 @@ COMMANDS = {
         "pycaffe_lite.cli.extract_features:extract_features",
         "Put the values of a net's blobs into databases.",
     ),
-    "data-info": ("pycaffe_lite.cli.data_info:data_info", "Show what is in a database or an IDX file."),
+    "data-info": ("pycaffe_lite.cli.data_info:data_info", "Show what is in a source of data."),
     "upgrade-net": (
         "pycaffe_lite.cli.upgrade_net:upgrade_net",
         "Write an older net, text or weights, in the present form.",

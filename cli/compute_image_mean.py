@@ -14,7 +14,7 @@ from pycaffe_lite.cli.common import quiet_option, start
 @click.argument("output", metavar="[OUTPUT_FILE]", required=False, type=click.Path())
 @click.option(
     "--backend",
-    type=click.Choice(["lmdb", "leveldb", "idx"]),
+    type=click.Choice(["lmdb", "leveldb", "idx", "npz", "csv"]),
     help="The kind of database.  [default: seen from its files]",
 )
 @quiet_option
@@ -22,7 +22,7 @@ def compute_image_mean(source: str, output: str | None, backend: str | None, qui
     """Compute the mean of a database's images and write it as a .binaryproto, as Caffe's compute_image_mean.
 
     It goes into a net as transform_param { mean_file: … }; the lines about channels tell what mean_value takes
-    in its place. IDX files have means, too.
+    in its place. IDX, npz and csv files have means, too.
 
     \b
     Example:

@@ -20,6 +20,15 @@ from pycaffe_lite.cli.common import backend_option, quiet_option, start, threads
     help="With --shuffle: Caffe's order for this seed, the same each time.",
 )
 @backend_option
+@click.option(
+    "--label-dim",
+    type=click.IntRange(1, 10000),
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="Numbers that end each line, its labels. With several they are stored as floats, as forks of Caffe have them: "
+    "Caffe itself reads 0.",
+)
 @click.option("--resize_width", type=int, default=0, metavar="N", help="Resize to this width; with --resize_height.")
 @click.option("--resize_height", type=int, default=0, metavar="N", help="Resize to this height; with --resize_width.")
 @click.option("--check_size", is_flag=True, help="Refuse images of different sizes.")
@@ -35,6 +44,7 @@ def convert_imageset(
     shuffle: bool,
     seed: int | None,
     backend: str,
+    label_dim: int,
     resize_width: int,
     resize_height: int,
     check_size: bool,
@@ -45,8 +55,8 @@ def convert_imageset(
 ) -> None:
     """Put the image files of a list into a new LMDB or LevelDB, as Caffe's convert_imageset.
 
-    LISTFILE has lines like "cat/one.jpg 3": a file in ROOTFOLDER, and its label. Images that cannot be read
-    are left out and named.
+    LISTFILE has lines like "cat/one.jpg 3": a file in ROOTFOLDER, and its label; with --label-dim 3, lines like
+    "one.jpg 0 1 0.5". Images that cannot be read are left out and named.
 
     \b
     Examples:
@@ -64,7 +74,7 @@ def convert_imageset(
 
     start(None, threads, quiet)
     check_new(database)
-    images = read_list(list_path)
+    images = read_list(list_path, label_dim)
     image_set = ImageSet(
         find_folder(folder), gray, max(0, resize_height), max(0, resize_width), check_size, encoded, encode_type
     )

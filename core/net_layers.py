@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from pycaffe_lite import log
@@ -69,7 +70,7 @@ class _Builder:
         shapes = [blob.shape for blob in bottom]
         layer.build(bottom, top)
         _check_in_place(layer, bottom, shapes)
-        net.bottom_shapes.append(shapes)
+        net.bottom_shapes.append([blob.shape for blob in bottom])
         self._log_tops(layer, top)
         _check_params(layer)
         for index in range(len(layer.blobs)):
@@ -128,11 +129,11 @@ def _count_tops(layer: Layer) -> int:
 
 
 def _check_in_place(layer: Layer, bottom: Sequence[Blob], shapes: Sequence[tuple[int, ...]]) -> None:
-    """A top that is its bottom cannot have another shape; Caffe would read and write beyond its memory."""
+    """A top that is its bottom cannot have another size; Caffe would read and write beyond its memory."""
     for name, blob, shape in zip(layer.layer_param.bottom, bottom, shapes, strict=True):
-        if blob.shape != shape:
+        if blob.count != prod(shape):
             raise layer.error(
-                f'expected a top of the shape of its bottom "{name}", {list(shape)}, to work in place, '
+                f'expected a top of the size of its bottom "{name}", of shape {list(shape)}, to work in place, '
                 f"got {list(blob.shape)}; give the top a name of its own."
             )
 

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 from click.testing import CliRunner, Result
 
 from pycaffe_lite.cli import main
@@ -54,3 +55,11 @@ def write_cifar10(folder: Path, records: int = 12) -> dict[str, np.ndarray]:
         rows.tofile(folder / f"{name}.bin")
         files[name] = rows
     return files
+
+
+def write_lmdb(folder: Path, values: list[bytes]) -> None:
+    """Makes an LMDB of these values, with the keys 0000, 0001, …"""
+    lmdb = pytest.importorskip("lmdb")
+    with lmdb.open(str(folder), map_size=1 << 26) as env, env.begin(write=True) as transaction:
+        for i, value in enumerate(values):
+            transaction.put(b"%04d" % i, value)

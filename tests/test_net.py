@@ -83,9 +83,9 @@ def test_in_place_layers_share_one_blob() -> None:
     assert net.blobs["fc1"].data.min() == 0
 
 
-def test_in_place_needs_the_same_shape() -> None:
+def test_in_place_needs_the_same_size() -> None:
     pooling = layer("pool", "Pooling", ["x"], ["x"], "pooling_param { kernel_size: 2 stride: 2 }")
-    with pytest.raises(CaffeError, match=r'top of the shape of its bottom "x", \[1, 1, 4, 4\].* got \[1, 1, 2, 2\]'):
+    with pytest.raises(CaffeError, match=r'size of its bottom "x", of shape \[1, 1, 4, 4\].* got \[1, 1, 2, 2\]'):
         make_net(inputs(x=[1, 1, 4, 4]) + pooling)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from math import ceil, sqrt
+from math import ceil, isqrt, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pycaffe_lite.data.summary import Example
+from pycaffe_lite.data.summary import Example, label_text
 from pycaffe_lite.errors import CaffeError, MissingExtra
 
 Pixels = NDArray[np.uint8]
@@ -31,7 +31,11 @@ _GLYPHS = {
     "8": 0o75757,
     "9": 0o75717,
     "-": 0o00700,
+    "+": 0o02720,
+    ".": 0o00002,
+    "e": 0o03743,
 }
+_LONGEST_TEXT = 16
 
 
 def contact_sheet(examples: Sequence[Example], rgb: bool = False) -> Pixels:
@@ -39,7 +43,8 @@ def contact_sheet(examples: Sequence[Example], rgb: bool = False) -> Pixels:
 
     Args:
         examples: their images are C x H x W: gray for one channel, colours for three, else the first channel
-            as gray. Values that are no bytes are stretched from black, the least, to white.
+            as gray; many channels of one pixel each are shown as a square if they fill one, else as a row. Values
+            that are no bytes are stretched from black, the least, to white.
         rgb: whether the three are red, green, blue; else blue, green, red.
 
     Returns:
@@ -49,8 +54,8 @@ def contact_sheet(examples: Sequence[Example], rgb: bool = False) -> Pixels:
         CaffeError: there is no image that can be shown.
         MissingExtra: there are only image files, and OpenCV is not installed.
     """
-    cells = [_cell(e.image, e.label, rgb) for e in examples if e.image is not None and e.image.size]
-    if not cells and any(e.image is None for e in examples):
+    cells = [_cell(e.image, e.labels, rgb) for e in examples if e.image is not None and e.image.size]
+    if not cells and any(e.image is None and not e.missing for e in examples):
         raise MissingExtra("Encoded images", "images")
     if not cells:
         raise CaffeError("There is no image to put on a contact sheet.")
@@ -66,15 +71,24 @@ def contact_sheet(examples: Sequence[Example], rgb: bool = False) -> Pixels:
     return sheet
 
 
-def _cell(image: NDArray, label: int | None, rgb: bool) -> Pixels:
+def _cell(image: NDArray, labels: Sequence[float] | None, rgb: bool) -> Pixels:
     """An image of a fit size above its label."""
-    picture = _scaled(_colors(image, rgb))
-    text = _text("" if label is None else str(label))
+    picture = _scaled(_colors(_plane(image), rgb))
+    text = _text(label_text(labels or ())[:_LONGEST_TEXT])
     height = picture.shape[0] + (text.shape[0] + _MARGIN if text.size else 0)
     cell = np.full((height, max(picture.shape[1], text.shape[1]), 3), _BACKGROUND, np.uint8)
     cell[: picture.shape[0], : picture.shape[1]] = picture
     cell[height - text.shape[0] :, : text.shape[1]] = text[..., np.newaxis]
     return cell
+
+
+def _plane(image: NDArray) -> NDArray:
+    """The image, or if it is a long vector, its values side by side."""
+    count = len(image)
+    if image.shape[1:] != (1, 1) or count < 4:
+        return image
+    side = isqrt(count)
+    return image.reshape(1, side, side) if side * side == count else image.reshape(1, 1, count)
 
 
 def _colors(image: NDArray, rgb: bool) -> Pixels:
@@ -88,10 +102,9 @@ def _colors(image: NDArray, rgb: bool) -> Pixels:
 def _bytes(values: NDArray) -> Pixels:
     if values.dtype == np.uint8:
         return values
-    finite = np.where(np.isfinite(values), values, 0).astype(np.float64)
+    finite = np.where(np.isfinite(values), values, 0).astype(np.float64) / 2  # so that no difference overflows
     low, high = finite.min(), finite.max()
-    scale = 255 / (high - low) if high > low else 0
-    return ((finite - low) * scale).astype(np.uint8)
+    return (np.divide(finite - low, high - low or 1) * 255).astype(np.uint8)
 
 
 def _scaled(picture: Pixels) -> Pixels:
@@ -105,10 +118,10 @@ def _scaled(picture: Pixels) -> Pixels:
 
 
 def _text(text: str) -> Pixels:
-    """A number, H x W, in glyphs of three by five dots."""
+    """Numbers, H x W, in glyphs of three by five dots; what has none is left blank."""
     if not text:
         return np.empty((0, 0), np.uint8)
-    bits = [[_GLYPHS[c] >> 3 * row & 7 for row in range(4, -1, -1)] for c in text]
+    bits = [[_GLYPHS.get(c, 0) >> 3 * row & 7 for row in range(4, -1, -1)] for c in text]
     dots = np.array([[[row & 4, row & 2, row & 1, 0] for row in rows] for rows in bits]) > 0
     image = np.where(np.concatenate(list(dots), axis=1), _INK, _BACKGROUND).astype(np.uint8)
     return image.repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1)

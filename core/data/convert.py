@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pycaffe_lite.data.datum_label import Labels, float_labels_bytes
 from pycaffe_lite.data.idx_file import IdxFile
 from pycaffe_lite.errors import CaffeError, FileError
 from pycaffe_lite.proto.caffe_pb2 import Datum
@@ -17,12 +18,24 @@ LARGEST_IMAGE = 2**31 - 1024
 """The bytes an image may have: what a protobuf message can hold, less the rest of the record."""
 
 
-def plain_datum(image: NDArray[np.uint8], label: int, **fields: Any) -> bytes:
+def datum_bytes(label: int | Labels, **fields: Any) -> bytes:
+    """A serialized Datum.
+
+    Args:
+        label: a whole number of 32 bits, as Caffe has it; or a tuple of floats, which only forks of Caffe read.
+        fields: its other fields.
+    """
+    if isinstance(label, tuple):
+        return bytes(Datum(**fields).SerializeToString()) + float_labels_bytes(label)
+    return bytes(Datum(label=label, **fields).SerializeToString())
+
+
+def plain_datum(image: NDArray[np.uint8], label: int | Labels, **fields: Any) -> bytes:
     """A serialized Datum with an image's pixels.
 
     Args:
         image: C x H x W.
-        label: a number of 32 bits.
+        label: see `datum_bytes`.
         fields: others of its fields.
 
     Raises:
@@ -31,8 +44,7 @@ def plain_datum(image: NDArray[np.uint8], label: int, **fields: Any) -> bytes:
     if image.nbytes > LARGEST_IMAGE:
         raise CaffeError(f"An image of shape {list(image.shape)} is too large for a record.")
     channels, height, width = image.shape
-    datum = Datum(channels=channels, height=height, width=width, data=image.tobytes(), label=label, **fields)
-    return bytes(datum.SerializeToString())
+    return datum_bytes(label, channels=channels, height=height, width=width, data=image.tobytes(), **fields)
 
 
 class Mnist(NamedTuple):

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite import log
+from pycaffe_lite.data.datum_label import Labels, labels_of
 from pycaffe_lite.data.decode import decode
-from pycaffe_lite.data.source import Records, Source
+from pycaffe_lite.data.decoders import Undecoded
+from pycaffe_lite.data.source import Images, Records, Source, label_array
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
 
 Value = bytes | memoryview
+Numbers = Sequence[int] | NDArray[np.integer[Any]]
+# Records of this length or more, in bytes, are used where they are; to put smaller ones together costs less.
+_LARGE = 1 << 14
+_LABEL = 0x28  # the tag of a label
+# An image, or the file that holds it, and its labels.
+_Pair = tuple[NDArray[Any] | bytes, Labels]
 
 
 class DatumSource(Source):
-    """Records that are serialized Datums: raw bytes, floats, or encoded images.
+    """Records that are serialized Datums: raw bytes, floats, or encoded images; with one label or several.
 
     Args:
         name: the path as the user gave it.
@@ -42,22 +50,58 @@ class DatumSource(Source):
         values, after = self.values(start, count)
         return self.parse(values, range(start, start + len(values)))._replace(next=after)
 
-    def parse(self, values: list[Any], numbers: Iterable[int]) -> Records:
+    def read_undecoded(self, start: int, count: int) -> Records:
+        values, after = self.values(start, count)
+        records = self.parse_undecoded(values, range(start, start + len(values)))
+        read = len(records.labels)
+        return records._replace(next=after if read == len(values) else start + read)
+
+    def parse(self, values: list[Any], numbers: Numbers) -> Records:
         """The records whose serialized form and numbers these are; `next` says nothing."""
         if (many := self._layout and self._layout.read(values)) is not None:
             return Records(*many, 0)
-        pairs = [self._parse(value, number) for value, number in zip(values, numbers, strict=True)]
-        images, labels = zip(*pairs, strict=True)
-        return Records(images, np.array(labels, np.float32), 0)
+        images, pairs = [], []
+        for value, number in zip(values, numbers, strict=True):
+            pairs.append(self._parse(value, int(number)))
+            images.append(self._decoded(pairs[-1][0], int(number)))
+        return Records(images, self._label_array(pairs, numbers), 0)
 
-    def _parse(self, value: Value, record: int) -> tuple[NDArray[Any], int]:
+    def parse_undecoded(self, values: list[Any], numbers: Numbers) -> Records:
+        """As `parse`, but encoded images are left so, and it stops before a damaged record that is not the first."""
+        if (many := self._layout and self._layout.read(values)) is not None:
+            return Records(*many, 0)
+        pairs: list[_Pair] = []
+        for value, number in zip(values, numbers, strict=True):
+            try:
+                pairs.append(self._parse(value, int(number)))
+            except CaffeError:
+                if not pairs:
+                    raise
+                break
+        images = Undecoded(len(pairs), lambda i: self._decoded(pairs[i][0], int(numbers[i])))
+        return Records(images, self._label_array(pairs, numbers), 0)
+
+    def _label_array(self, pairs: list[_Pair], numbers: Numbers) -> NDArray[np.float32]:
+        return label_array([labels for _, labels in pairs], lambda i: self.where(int(numbers[i])))
+
+    def _decoded(self, image: NDArray[Any] | bytes, record: int) -> NDArray[Any]:
+        if not isinstance(image, bytes):
+            return image
+        try:
+            return decode(image, self._color)
+        except MissingExtra:
+            raise
+        except CaffeError as problem:
+            raise FileError(f"{self.where(record)}: {problem}") from None
+
+    def _parse(self, value: Value, record: int) -> _Pair:
+        """An image, perhaps an encoded one, and its labels."""
         from pycaffe_lite.proto import caffe_pb2
 
         try:
             datum = caffe_pb2.Datum.FromString(bytes(value))
-            image = decode(datum.data, self._color) if datum.encoded else _plain_image(datum)
-        except MissingExtra:
-            raise
+            image = datum.data if datum.encoded else _plain_image(datum)
+            labels = labels_of(datum)
         except CaffeError as problem:
             raise FileError(f"{self.where(record)}: {problem}") from None
         except Exception:
@@ -68,7 +112,7 @@ class DatumSource(Source):
         if self._color is not None and not datum.encoded and not self._warned:
             self._warned = True
             log.warning(f"{self.where(record)}: force_color and force_gray count for encoded images only.")
-        return image, datum.label
+        return image, labels
 
 
 def _plain_image(datum: Any) -> NDArray[Any]:
@@ -103,8 +147,10 @@ class _Layout(NamedTuple):
     data: slice
     label: slice
 
-    def read(self, values: list[Value]) -> tuple[NDArray[np.uint8], NDArray[np.float32]] | None:
+    def read(self, values: list[Value]) -> tuple[Images, NDArray[np.float32]] | None:
         """Images and labels, or None if a value is laid out otherwise."""
+        if self.length >= _LARGE:
+            return self._read_large(values)
         if set(map(len, values)) != {self.length}:
             return None
         rows = np.frombuffer(b"".join(values), np.uint8).reshape(len(values), self.length)
@@ -119,6 +165,29 @@ class _Layout(NamedTuple):
             labels = labels * 128 + (digits[:, i] & 127)
         return rows[:, self.data].reshape(len(rows), *self.shape), labels.astype(np.float32)
 
+    def _read_large(self, values: list[Value]) -> tuple[Images, NDArray[np.float32]] | None:
+        """As `read`, but the images stay where they are, and labels may be of several lengths."""
+        start, stop = self.data.start, self.data.stop
+        head, rest = self.fixed_bytes[:start].tobytes(), self.fixed_bytes[start + 1 :].tobytes()
+        images, labels = [], []
+        for value in values:
+            label = _label_in(bytes(value[stop:]), rest)
+            if label is None or value[:start] != head:
+                return None
+            images.append(np.frombuffer(value, np.uint8, stop - start, start).reshape(self.shape))
+            labels.append(label)
+        return images, np.array(labels, np.float32)
+
+
+def _label_in(text: bytes, rest: bytes) -> int | None:
+    """The label that the end of a Datum begins with, if nothing but `rest` follows it."""
+    label = 0
+    for i, digit in enumerate(text[1:5]):
+        label |= (digit & 127) << 7 * i
+        if digit < 128:
+            return label if text[0] == _LABEL and text[2 + i :] == rest else None
+    return None
+
 
 def _layout_of(datum: Any, value: bytes) -> _Layout | None:
     """The layout of a Datum in the usual order: channels, height, width, data, label, and perhaps encoded."""
@@ -126,7 +195,7 @@ def _layout_of(datum: Any, value: bytes) -> _Layout | None:
         return None
     head = type(datum)(channels=datum.channels, height=datum.height, width=datum.width).SerializeToString()
     head += b"\x22" + _varint(len(datum.data))
-    label = b"\x28" + _varint(datum.label)
+    label = bytes([_LABEL]) + _varint(datum.label)
     data = slice(len(head), len(head) + len(datum.data))
     if value[: data.start] != head or value[data.stop : data.stop + len(label)] != label:
         return None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite import log
+from pycaffe_lite.data.decoders import Decoders
+from pycaffe_lite.data.pieces import Pieces
 from pycaffe_lite.data.shuffle import ShuffledSource
-from pycaffe_lite.data.source import Source
+from pycaffe_lite.data.source import Records, Source
 from pycaffe_lite.data.transformer import Transformer
 from pycaffe_lite.errors import CaffeError, ShapeError
 
@@ -24,7 +27,7 @@ class Batch:
 
     Attributes:
         data: batch x C x H x W, float32.
-        labels: batch, float32.
+        labels: batch, or batch x k for records with k labels each, float32.
         after: the feed's state once this batch has been delivered.
     """
 
@@ -47,10 +50,13 @@ class Feed:
         self._transformer = transformer
         self._batch_size = batch_size
         self._position = 0
+        self._pieces = Pieces(source, batch_size)
+        self._decoders = Decoders()
 
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the next batch; as in Caffe, its first image decides."""
-        return self._shape_of(self._source.read(self._position, 1).images[0])
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The shapes of the next batch's data and labels; as in Caffe, its first record decides."""
+        first = self._source.read(self._position, 1)
+        return self._shape_of(first.images[0]), self._label_shape(first)
 
     def state(self) -> State:
         """Where the next batch begins: `position`, if there are such, `shuffle_seed` and `generator`."""
@@ -71,6 +77,7 @@ class Feed:
         if position < 0:
             raise CaffeError(f"A state of a data source has a position of 0 or more, got {sorted(state)}.")
         self._source.check(position)
+        self._pieces.forget()
         self._position = position
         if isinstance(self._source, ShuffledSource) and "shuffle_seed" in state:
             self._source.seed = int(state["shuffle_seed"])
@@ -105,21 +112,28 @@ class Feed:
         return self._source.labels()
 
     def close(self) -> None:
+        self._decoders.close()
         self._source.close()
 
+    def forget_threads(self) -> None:
+        """After a fork, in the child: its threads are not there any more."""
+        self._decoders.forget()
+
     def _fill(self, batch: Batch | None) -> Batch:
-        records = self._source.read(self._position, self._batch_size)
-        batch = self._fitting(batch, records.images[0])
+        records = self._pieces.read(self._position, self._batch_size)
+        batch = self._fitting(batch, records)
         done = 0
         while True:
             rows = slice(done, done + len(records.labels))
-            self._transformer.apply(records.images, batch.data[rows], self._where(self._position))
+            where = self._where(self._position)
+            self._transformer.apply(records.images, batch.data[rows], where, self._decoders.for_each)
+            self._check_labels(records, batch)
             batch.labels[rows] = records.labels
             self._go_to(records.next)
             done = rows.stop
             if done == self._batch_size:
                 break
-            records = self._source.read(self._position, self._batch_size - done)
+            records = self._pieces.read(self._position, self._batch_size - done)
         batch.after = self.state()
         return batch
 
@@ -137,12 +151,21 @@ class Feed:
         except ShapeError as problem:
             raise ShapeError(f"{self._source.where(self._position)}: {problem}") from None
 
-    def _fitting(self, batch: Batch | None, image: NDArray[Any]) -> Batch:
-        """The batch, or a new one if its shape is another."""
-        shape = self._shape_of(image)
-        if batch is not None and batch.data.shape == shape:
+    def _label_shape(self, records: Records) -> tuple[int, ...]:
+        return (self._batch_size, *records.labels.shape[1:])
+
+    def _check_labels(self, records: Records, batch: Batch) -> None:
+        if records.labels.shape[1:] != batch.labels.shape[1:]:
+            wanted, got = (prod(labels.shape[1:]) for labels in (batch.labels, records.labels))
+            where = self._source.where(self._position)
+            raise ShapeError(f"{where}: expected {wanted} label(s), as the first record of its batch has, got {got}.")
+
+    def _fitting(self, batch: Batch | None, records: Records) -> Batch:
+        """The batch, or a new one if its shapes are others."""
+        shape, label_shape = self._shape_of(records.images[0]), self._label_shape(records)
+        if batch is not None and batch.data.shape == shape and batch.labels.shape == label_shape:
             return batch
         try:
-            return Batch(np.empty(shape, np.float32), np.empty(shape[0], np.float32))
+            return Batch(np.empty(shape, np.float32), np.empty(label_shape, np.float32))
         except MemoryError:
             raise CaffeError(f"not enough memory for batches of shape {list(shape)}.") from None

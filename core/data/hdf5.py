@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pycaffe_lite.data.hdf5_claims import check_claim, check_plain_file
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
 from pycaffe_lite.proto.files import find_file, unreadable
 from pycaffe_lite.proto.hints import nearest
+from pycaffe_lite.proto.source import printable
 
 WHOLE_BYTES = 1 << 30
 """A file whose rows take no more than this, as float32, is read at once; others batch by batch."""
 
 _LARGEST_LIST = 16 << 20
+_LONGEST_REASON = 200
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -58,8 +61,9 @@ def read_list(path: str, folder: str = "") -> list[str]:
 
 
 def _find(name: str, folders: Sequence[str]) -> str:
-    beside = next((folder for folder in folders if os.path.exists(os.path.join(folder, name))), folders[0])
-    return find_file(name, beside or os.curdir, "HDF5 file")
+    has_it = [folder for folder in folders if os.path.exists(os.path.join(folder, name))]
+    beside = next(filter(None, has_it or folders), os.curdir)
+    return find_file(name, beside, "HDF5 file")
 
 
 class RowFile:
@@ -82,6 +86,7 @@ class RowFile:
         h5py = h5py_module("HDF5 files")
         self.path = path
         self._whole: list[NDArray[np.float32]] = []
+        check_plain_file(path)
         try:
             self._file = h5py.File(path, "r")
         except OSError as problem:
@@ -108,12 +113,12 @@ class RowFile:
             raise FileError(
                 f'{self.path}: expected one row or more in dataset "{name}", got shape {list(found.shape or ())}.'
             )
+        check_claim(found, self.path)
         return found
 
     def _hint(self, name: str) -> str:
-        known = sorted(map(str, self._file))[:20]
-        close = nearest(name, known)
-        if close:
+        known = sorted(printable(str(key)) for key in self._file if key != name)[:20]
+        if close := nearest(name, known):
             return f'did you mean "{close}"? A top is named after its dataset.'
         return f"it has {', '.join(known) or 'none at all'}; a top is named after its dataset."
 
@@ -179,7 +184,9 @@ def reason(problem: Exception) -> str:
     """What the system or HDF5 says, without HDF5's own repetition of it."""
     if isinstance(problem, OSError) and problem.errno and problem.strerror:
         return unreadable(OSError(problem.errno, os.strerror(problem.errno)))
-    return str(problem).rstrip(".") or type(problem).__name__
+    # A KeyError puts quotation marks around its text.
+    text = str(problem.args[0] if isinstance(problem, KeyError) and problem.args else problem)
+    return printable(text[:_LONGEST_REASON]).rstrip(".") or type(problem).__name__
 
 
 class RowFeed:

@@ -36,10 +36,12 @@ class IdxSource(Source):
         if os.path.isdir(path):
             raise FileError(f"{path}: expected the images' IDX file, got a folder{_idx_files(path)}.")
         self._file = IdxFile(path)
-        self._images = self._file.array.reshape(_image_shape(path, self._file.array.shape))
-        self._labels = np.zeros(len(self), np.float32)
-        if with_labels:
-            self._labels = _read_labels(path, len(self))
+        try:
+            self._images = self._file.array.reshape(_image_shape(path, self._file.array.shape))
+            self._labels = _read_labels(path, len(self)) if with_labels else np.zeros(len(self), np.float32)
+        except BaseException:
+            self.close()
+            raise
         log.info(f"Opened idx {self.name}")
 
     def __len__(self) -> int:

@@ -26,6 +26,7 @@ from pycaffe_lite.errors import FileError
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP = b"\x1f\x8b"
 _MOST_EXPANSION = 1032  # what deflate can do at best
+_MOST_AXES = 32  # as NumPy has had from the beginning
 _PIECE = 1 << 18
 _UNREADABLE = (OSError, EOFError, zlib.error)
 
@@ -76,6 +77,8 @@ class IdxFile:
             self._loading.stop()
 
     def _open(self) -> NDArray[Any]:
+        if self.path.exists() and not self.path.is_file():
+            raise FileError(f"{self.path}: expected an IDX file, got no plain file.")
         with open(self.path, "rb") as file:
             start = file.read(2)
             file.seek(0)
@@ -141,10 +144,10 @@ def _read_head(path: Path, file: BinaryIO) -> _Head:
     if len(axes) < 4 * start[3]:
         raise FileError(f"{path}: truncated: expected the lengths of {start[3]} axes, got {len(axes)} bytes.")
     shape = tuple(np.frombuffer(axes, ">u4").tolist())
+    if len(shape) > _MOST_AXES:
+        raise FileError(f"{path}: expected at most {_MOST_AXES} axes, got {len(shape)}.")
     if not prod(shape):
         raise FileError(f"{path}: expected at least one value, got shape {list(shape)}.")
-    if len(shape) > 32:
-        raise FileError(f"{path}: expected at most 32 axes, got {len(shape)}.")
     return _Head(np.dtype(_TYPES[start[2]]), shape, 4 + len(axes))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pycaffe_lite.data.decode import decode
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
-from pycaffe_lite.proto.files import find_file, unreadable
+from pycaffe_lite.proto.files import find_file, shown_path, unreadable
 from pycaffe_lite.rng import Generator
 
 Item = TypeVar("Item")
@@ -20,6 +20,7 @@ Item = TypeVar("Item")
 _LONGEST_LINE = 1 << 16
 _LARGEST_FILE = 1 << 30
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,10}")
+_NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 
 
 class ListedImage(NamedTuple):
@@ -28,17 +29,22 @@ class ListedImage(NamedTuple):
     Attributes:
         name: the file's path, to be read from the list's root folder; bytes that are not UTF-8 as
             `surrogateescape` leaves them.
-        label: a number of 32 bits.
+        label: a number of 32 bits; or where a line has several, all of them.
     """
 
     name: str
-    label: int
+    label: int | tuple[float, ...]
 
 
-def read_list(path: str) -> list[ListedImage]:
+def read_list(path: str, label_dim: int = 1) -> list[ListedImage]:
     """The images of a list, a text with lines of a name, a space and a whole number; blank lines are none.
 
-    The name may have spaces in it.
+    The name may have spaces in it, and end in numbers: only what is told tells how many labels a line has.
+
+    Args:
+        path: the list.
+        label_dim: how many numbers end each line, with white space between them, 1 or more; whole ones or not where
+            they are several.
 
     Raises:
         FileError: the file is missing or cannot be read, or a line is not like that; the text names the line.
@@ -51,7 +57,8 @@ def read_list(path: str) -> list[ListedImage]:
             while line := file.readline(_LONGEST_LINE):
                 number += 1
                 if line := line.removeprefix(b"\xef\xbb\xbf").strip():
-                    images.append(_listed(line, f"{path}:{number}"))
+                    where = f"{path}:{number}"
+                    images.append(_listed(line, where) if label_dim == 1 else _with_labels(line, label_dim, where))
     except OSError as problem:
         raise FileError(f"Cannot read {path}: {unreadable(problem)}.") from None
     if not images:
@@ -68,6 +75,17 @@ def _listed(line: bytes, where: str) -> ListedImage:
             f"got {shown!r}; write 0 for an image without a class."
         )
     return ListedImage(name.decode("utf-8", "surrogateescape"), int(label[0]))
+
+
+def _with_labels(line: bytes, label_dim: int, where: str) -> ListedImage:
+    name, *labels = line.rsplit(maxsplit=label_dim)
+    if len(labels) < label_dim or not all(_NUMBER.fullmatch(one) and abs(float(one)) < 2.0**127 for one in labels):
+        shown = line[:60].decode("utf-8", "backslashreplace")
+        raise FileError(
+            f"{where}: expected the name of an image and {label_dim} numbers, its labels, with spaces between them, "
+            f"got {shown!r}."
+        )
+    return ListedImage(name.decode("utf-8", "surrogateescape"), tuple(map(float, labels)))
 
 
 def shuffled(items: Sequence[Item], generator: Generator) -> list[Item]:
@@ -108,13 +126,14 @@ def read_bytes(path: str) -> bytes:
     try:
         if not os.path.isfile(path):
             reason = "not a plain file" if os.path.exists(path) else "no such file"
-            raise FileError(f"{path}: {reason} ({os.path.abspath(path)}).")
-        if not 0 < os.path.getsize(path) <= _LARGEST_FILE:
-            raise FileError(f"{path}: expected an image file, got {os.path.getsize(path)} bytes.")
-        with open(path, "rb") as file:
-            return file.read(_LARGEST_FILE)
+            raise FileError(f"{shown_path(path)}: {reason} ({shown_path(os.path.abspath(path))}).")
+        with open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if not 0 < size <= _LARGEST_FILE:
+                raise FileError(f"{shown_path(path)}: expected an image file, got {size} bytes.")
+            return file.read(size)  # never more: read() makes room for all that it is asked for
     except (OSError, ValueError) as problem:
-        raise FileError(f"{path}: {unreadable(problem)}.") from None
+        raise FileError(f"{shown_path(path)}: {unreadable(problem)}.") from None
 
 
 def pixels(data: bytes, color: bool | None = True, height: int = 0, width: int = 0) -> NDArray[np.uint8]:

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import os
+import re
 
 import numpy as np
 
+from pycaffe_lite.data.decoders import Undecoded
 from pycaffe_lite.data.image_files import pixels, read_bytes, read_list, shuffled
 from pycaffe_lite.data.shuffle import ShuffledSource
 from pycaffe_lite.data.source import Records, Source
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
+from pycaffe_lite.proto.files import shown_path, working_folder
 from pycaffe_lite.rng import Generator
+
+ENDS_IN_NUMBER = re.compile(r"\s[+-]?[0-9.]+$")
 
 
 def find_root(root: str, first: str, folder: str) -> str:
     """What to put before images' names: the root as it is given, or if the first image is not there, in a folder."""
     beside = os.path.join(folder, root)
     return beside if not os.path.exists(root + first) and os.path.exists(beside + first) else root
+
+
+def _missing(text: str, path: str) -> str:
+    """What may help to find a file that is not there."""
+    label = "; where a line has several labels, image_data_param { label_dim: … } says so"
+    return f"{text[:-1]}, looked for from {working_folder()}{label if ENDS_IN_NUMBER.search(path) else ''}."
 
 
 class ImageListSource(Source):
@@ -28,16 +39,24 @@ class ImageListSource(Source):
         folder: where the images are looked for if they are not to be found from the working folder.
         color: three channels, or one.
         height, width: what images are resized to, if both are above 0.
+        label_dim: how many labels a line has.
 
     Raises:
         FileError: the list cannot be read, or is none.
     """
 
     def __init__(
-        self, path: str, root: str = "", folder: str = "", color: bool = True, height: int = 0, width: int = 0
+        self,
+        path: str,
+        root: str = "",
+        folder: str = "",
+        color: bool = True,
+        height: int = 0,
+        width: int = 0,
+        label_dim: int = 1,
     ) -> None:
         self.name = path
-        self._images = read_list(path)
+        self._images = read_list(path, label_dim)
         self._color, self._height, self._width = color, height, width
         self._root = find_root(root, self._images[0].name, folder)
 
@@ -45,12 +64,19 @@ class ImageListSource(Source):
         return len(self._images)
 
     def read(self, start: int, count: int) -> Records:
-        records = self.take(np.arange(start, min(start + count, len(self))))
-        end = start + len(records.labels)
-        return records._replace(next=end if end < len(self) else 0)
+        records = self.read_undecoded(start, count)
+        return records._replace(images=list(records.images))
 
     def take(self, numbers: np.ndarray) -> Records:
-        images = [self._pixels(int(number)) for number in numbers]
+        records = self.take_undecoded(numbers)
+        return records._replace(images=list(records.images))
+
+    def read_undecoded(self, start: int, count: int) -> Records:
+        end = min(start + count, len(self))
+        return self.take_undecoded(np.arange(start, end))._replace(next=end % len(self))
+
+    def take_undecoded(self, numbers: np.ndarray) -> Records:
+        images = Undecoded(len(numbers), lambda i: self._pixels(int(numbers[i])))
         labels = [self._images[int(number)].label for number in numbers]
         return Records(images, np.array(labels, np.float32), 0)
 
@@ -65,9 +91,8 @@ class ImageListSource(Source):
             raise
         except CaffeError as problem:
             text = str(problem)
-            raise FileError(
-                f"{self.where(number)}: " + (text if text.startswith(path) else f"{path}: {text}")
-            ) from None
+            text = text if text.startswith(shown_path(path)) else f"{shown_path(path)}: {text}"
+            raise FileError(f"{self.where(number)}: {text if os.path.exists(path) else _missing(text, path)}") from None
 
 
 class ShuffledList(ShuffledSource):

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite import log
-from pycaffe_lite.data.convert import LARGEST_IMAGE, plain_datum
+from pycaffe_lite.data.convert import LARGEST_IMAGE, datum_bytes, plain_datum
 from pycaffe_lite.data.image_files import ListedImage, pixels, read_bytes
 from pycaffe_lite.errors import CaffeError, MissingExtra
 from pycaffe_lite.parallel import parallel_for
-from pycaffe_lite.proto.caffe_pb2 import Datum
 
 _AT_ONCE = 16  # images that are in memory and decoded by several threads
 
@@ -96,7 +95,7 @@ class ImageSet:
             return _Made(problem=text if text.startswith(path) else f"{path}: {text}")
         if self.encoded or self.encode_type:
             value = self._file(path, data, decoded)
-            datum = Datum(data=value, label=image.label, encoded=True).SerializeToString()
+            datum = datum_bytes(image.label, data=value, encoded=True)
         else:
             datum = plain_datum(decoded, image.label, encoded=False)
         return _Made(datum, decoded.shape)

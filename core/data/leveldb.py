@@ -11,6 +11,13 @@ from typing import Any
 from pycaffe_lite import log
 from pycaffe_lite.data.datum import DatumSource
 from pycaffe_lite.errors import FileError, MissingExtra
+from pycaffe_lite.proto.files import unreadable
+from pycaffe_lite.proto.source import printable
+
+_TABLES = (".ldb", ".sst")
+_TABLE_MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
+_LONGEST = 200  # of what LevelDB says
+_FOOTER, _HANDLES = 48, 40  # the bytes of a table's end, and of the numbers in it
 
 
 class LeveldbSource(DatumSource):
@@ -91,11 +98,47 @@ def _open(path: Path) -> Any:
     if not os.path.isfile(path / "CURRENT"):
         raise FileError(f"{path}: expected a LevelDB, a folder with a file CURRENT in it, got none.")
     try:
-        return plyvel.DB(str(path), create_if_missing=False)
+        _check_tables(path)
+        return plyvel.DB(str(path), create_if_missing=False, paranoid_checks=True)
     except (plyvel.Error, OSError) as problem:
         raise FileError(f"{path}: cannot be opened as a LevelDB: {_text(problem)}.") from None
 
 
+def _check_tables(path: Path) -> None:
+    """Raises a FileError for what LevelDB would trust: pipes, devices, and a table whose end leads out of the file,
+    for which it would ask for that much memory, and end the process if there is not so much. The end has no
+    checksum; all else has one.
+    """
+    for table in sorted(path.iterdir()):
+        if not table.is_file() and not table.is_dir():
+            raise FileError(f"{path}: expected a LevelDB of plain files, got one with {table.name}, which is none.")
+        if table.suffix not in _TABLES or table.is_dir():
+            continue
+        with open(table, "rb") as file:
+            length = file.seek(0, os.SEEK_END)
+            file.seek(max(0, length - _FOOTER))
+            end = file.read()
+        if end.endswith(_TABLE_MAGIC) and any(place + size > length for place, size in _handles(end)):
+            raise FileError(f"{path}: damaged LevelDB: the end of {table.name} leads beyond it.")
+
+
+def _handles(footer: bytes) -> Iterator[tuple[int, int]]:
+    """The places and sizes of the two blocks that a table's end names: numbers to the base 128, the lowest digit
+    first, with 128 added to all but the last."""
+    numbers, number, shift = [], 0, 0
+    for byte in footer[:_HANDLES]:
+        number |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            numbers.append(number)
+            number = shift = 0
+    yield from zip(numbers[:4:2], numbers[1:4:2], strict=False)
+
+
 def _text(problem: Exception) -> str:
+    """What LevelDB says; it repeats the bytes of its files."""
+    if isinstance(problem, OSError) and problem.strerror:
+        return unreadable(problem)
     text = problem.args[0] if problem.args else problem
-    return (text.decode(errors="replace") if isinstance(text, bytes) else str(text)).rstrip(".")
+    text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+    return printable(text[:_LONGEST]).rstrip(".")

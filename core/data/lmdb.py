@@ -43,6 +43,9 @@ class LmdbSource(DatumSource):
     def take(self, numbers: NDArray[np.integer[Any]]) -> Records:
         return self.parse(self._file.values(numbers), numbers)
 
+    def take_undecoded(self, numbers: NDArray[np.integer[Any]]) -> Records:
+        return self.parse_undecoded(self._file.values(numbers), numbers)
+
     def keys(self, count: int) -> list[bytes]:
         return [self._file.key(record) for record in range(min(count, len(self)))]
 

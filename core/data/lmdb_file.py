@@ -182,7 +182,9 @@ class LmdbFile:
             return self._view[start : start + size]
         if flags != _OWN_PAGES:
             raise FileError(f"{self.path}: expected plain records, got a database inside the database.")
-        page = int(self._checked(np.frombuffer(self._map, "<u8", 1, start))[0])
+        page = int.from_bytes(self._view[start : start + 8], "little")
+        if not 2 <= page < self._pages:
+            self._checked(np.array([page], np.uint64))
         if self._words[page * (self._page_size // 2) + 5] & _KINDS != _OVERFLOW:
             raise self._damaged(f"page {page} is not what its tree says")
         at = page * self._page_size + _HEAD
@@ -204,6 +206,8 @@ class LmdbFile:
 
 
 def _map(path: Path) -> mmap.mmap:
+    if path.exists() and not path.is_file():
+        raise FileError(f"{path}: expected an LMDB, got no plain file.")
     try:
         with open(path, "rb") as file:
             if not file.seek(0, 2):

@@ -7,7 +7,10 @@ import threading
 import weakref
 from queue import SimpleQueue
 
+import numpy as np
+
 from pycaffe_lite.data.feed import Batch, Feed, State
+from pycaffe_lite.parallel import num_threads
 
 # Ahead of the net by no more than this, in bytes of batches, whatever `prefetch` says.
 _MOST_AHEAD = 1 << 30
@@ -40,6 +43,11 @@ class Prefetcher:
         Raises:
             CaffeError: the batch could not be made. The next call tries again.
         """
+        if self._worker.is_lost():
+            self._feed.forget_threads()
+            self._feed.restore(self._state)
+            self._current = None
+            self._worker = self._start()
         if self._current is not None:
             self._worker.free.put(self._current)
             self._current = None
@@ -76,6 +84,7 @@ class Prefetcher:
         self._worker.thread.join()
 
     def _start(self) -> _Worker:
+        num_threads()  # decided here, not by whichever thread asks first
         worker = _Worker(self._feed, self._depth)
         weakref.finalize(self, worker.stop, for_good=True).atexit = False
         return worker
@@ -108,7 +117,12 @@ class _Worker:
         self._stopped = True
         self.free.put(None)
 
+    def is_lost(self) -> bool:
+        """Whether the thread has gone without being asked to: after a fork, in the child."""
+        return not self._stopped and not self.thread.is_alive()
+
     def _run(self) -> None:
+        np.seterr(all="ignore")  # infinities are computed as Caffe does
         while True:
             batch = self.free.get()
             if self._stopped:

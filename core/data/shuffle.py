@@ -34,6 +34,12 @@ class ShuffledSource(Source):
         records = self._source.take(self._order[at : at + count])
         return records._replace(next=start + len(records.labels))
 
+    def read_undecoded(self, start: int, count: int) -> Records:
+        epoch, at = divmod(start, len(self))
+        self._shuffle(epoch)
+        records = self._source.take_undecoded(self._order[at : at + count])
+        return records._replace(next=start + len(records.labels))
+
     def check(self, start: int) -> None:
         """There is always another epoch."""
 

@@ -6,15 +6,14 @@ So a position is one integer, and reading goes on from any such number: all that
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.errors import CaffeError, ShapeError
 
 # Images of one shape and type as one array, n x C x H x W, or each by itself.
 Images = NDArray[Any] | Sequence[NDArray[Any]]
@@ -25,7 +24,7 @@ class Records(NamedTuple):
 
     Attributes:
         images: of any real type; read-only, valid as long as the source is open.
-        labels: float32, one for each image.
+        labels: float32, one for each image, or a row of k for each, n x k.
         next: the number of the record that follows, 0 after the last one.
     """
 
@@ -62,8 +61,16 @@ class Source:
     def take(self, numbers: NDArray[np.integer[Any]]) -> Records:
         """Records in any order; `next` says nothing."""
         parts = [self.read(int(number), 1) for number in numbers]
-        labels = np.concatenate([part.labels for part in parts])
+        labels = label_array([np.ravel(part.labels).tolist() for part in parts], lambda i: self.where(int(numbers[i])))
         return Records([part.images[0] for part in parts], labels, 0)
+
+    def read_undecoded(self, start: int, count: int) -> Records:
+        """As `read`, but encoded images may be left so: `Undecoded`. Reading may stop early, before a damaged record."""
+        return self.read(start, count)
+
+    def take_undecoded(self, numbers: NDArray[np.integer[Any]]) -> Records:
+        """As `take`, but see `read_undecoded`."""
+        return self.take(numbers)
 
     def check(self, start: int) -> None:
         """Raises a CaffeError unless reading can begin at that number; some sources find out only then."""
@@ -82,6 +89,27 @@ class Source:
         """Gives up threads and files; nothing is read afterwards."""
 
 
+def label_array(labels: Sequence[Sequence[float]], where: Callable[[int], str]) -> NDArray[np.float32]:
+    """The labels of n records, n of them, or n x k if each record has k.
+
+    Args:
+        labels: of each record, 1 or more.
+        where: what an error calls the i-th record.
+
+    Raises:
+        ShapeError: the records have not as many labels each.
+    """
+    count = len(labels[0])
+    for i, some in enumerate(labels):
+        if len(some) != count:
+            raise ShapeError(
+                f"{where(i)}: expected {count} label(s), as the record before has, got {len(some)}; all records of a "
+                "batch have equally many."
+            )
+    array = np.array(labels, np.float32)
+    return array[:, 0] if count == 1 else array
+
+
 def open_source(param: Any, folder: str = "", with_labels: bool = True, color: bool | None = None) -> Source:
     """Opens what a Data layer's parameters name.
 
@@ -94,28 +122,30 @@ def open_source(param: Any, folder: str = "", with_labels: bool = True, color: b
     Raises:
         CaffeError: missing, damaged, of another kind, or in need of a package that is not installed.
     """
+    from pycaffe_lite.data.kinds import check_backend, in_leveldb
     from pycaffe_lite.proto.files import find_file
 
     if not param.source:
         raise CaffeError("expected data_param { source: ... }, got none.")
     path = Path(find_file(param.source, folder, "data source"))
     backend = param.DB.Name(param.backend)
+    check_backend(path, backend)
     if backend == "IDX":
         from pycaffe_lite.data.idx import IdxSource
 
         return IdxSource(path, param.source, with_labels)
-    _check_is_database(path, backend)
+    if backend == "NPZ":
+        from pycaffe_lite.data.npz_file import NpzSource
+
+        return NpzSource(path, param.source, with_labels)
+    if backend == "CSV":
+        from pycaffe_lite.data.csv_file import CsvSource
+
+        return CsvSource(path, param.source, with_labels)
     if backend == "LMDB":
         from pycaffe_lite.data.lmdb import LmdbSource
 
         return LmdbSource(path, param.source, color)
     from pycaffe_lite.data.leveldb import LeveldbSource
 
-    return LeveldbSource(path, param.source, color)
-
-
-def _check_is_database(path: Path, backend: str) -> None:
-    """Raises a CaffeError that names the right backend where another one is given."""
-    for other, file in (("LMDB", "data.mdb"), ("LEVELDB", "CURRENT")):
-        if other != backend and os.path.isfile(path / file):
-            raise CaffeError(f"{path}: expected a database for backend: {backend}, got one for {other}.")
+    return LeveldbSource(path.parent if in_leveldb(str(path)) else path, param.source, color)

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pycaffe_lite.data.decode import is_opencvs, write_opencvs
+from pycaffe_lite.data.decoders import ForEach, in_turn
 from pycaffe_lite.data.mean import read_mean
 from pycaffe_lite.data.source import Images
 from pycaffe_lite.errors import CaffeError, ShapeError
 from pycaffe_lite.phase import TRAIN
-from pycaffe_lite.rng import Generator
+from pycaffe_lite.rng import Generator, Words
 
 Shape = tuple[int, int, int]
 
@@ -54,6 +56,9 @@ class Transformer:
         self._scale = np.float32(param.scale)
         self._mean_file = str(param.mean_file)
         self._mean = _read_means(param, folder)
+        # What is added in place of a difference, to the same bits; for an image as it is, and for a mirrored one.
+        minus = None if self._mean is None else -self._mean
+        self._minus_mean = (minus, minus if minus is None else np.ascontiguousarray(minus[..., ::-1]))
         self._generator = Generator(seed) if draws_words(param, phase) else None
 
     # -- the generator -------------------------------------------------------------------------------------
@@ -98,72 +103,105 @@ class Transformer:
 
     # -- values --------------------------------------------------------------------------------------------
 
-    def apply(self, images: Images, out: NDArray[np.float32], where: Callable[[int], str]) -> None:
+    def apply(
+        self,
+        images: Images,
+        out: NDArray[np.float32],
+        where: Callable[[int], str],
+        for_each: ForEach = in_turn,
+    ) -> None:
         """Transforms images.
 
         Args:
             images: n x C x H x W, or n images C x H x W, of several sizes where they are cropped.
             out: n x C x H x W of the output shape, float32.
             where: what an error calls the i-th image.
+            for_each: calls of which each does a part; no result depends on how.
 
         Raises:
             ShapeError: an image does not fit.
         """
-        self._check(images, out.shape[1:], where)
-        if self._generator is None and isinstance(images, np.ndarray):
-            # So many at a time that they stay in the cache from one pass to the next.
-            many = max(1, _CACHED // out[0].size)
-            for i in range(0, len(out), many):
-                self._write(images[i : i + many], out[i : i + many], *self._centre(*images.shape[2:]))
-            return
         words = self._draw(len(out))
-        for i, image in enumerate(images):
-            self._apply_one(image, out[i], words[i])
+        # So many at a time that they stay in the cache from one pass to the next.
+        many = max(1, _CACHED // out[0].size)
+        if not isinstance(images, np.ndarray) or many == 1:
+            for_each(len(out), lambda i: self._apply_one(images[i], out[i], words[i], lambda: where(i)))
+            return
+        self._check(images.shape[1:], out.shape[1:], lambda: where(0))
+        pieces = [slice(first, first + many) for first in range(0, len(out), many)]
+        for_each(len(pieces), lambda i: self._apply_many(images[pieces[i]], out[pieces[i]], words[pieces[i]]))
 
-    def _check(self, images: Images, expected: tuple[int, ...], where: Callable[[int], str]) -> None:
-        """Raises a ShapeError unless all images come out in the expected shape."""
-        good = None
-        for i, image in enumerate(images[:1] if isinstance(images, np.ndarray) else images):
-            if image.shape == good:
-                continue
-            try:
-                got = self.output_shape(image.shape)
-            except ShapeError as problem:
-                raise ShapeError(f"{where(i)}: {problem}") from None
-            if got != expected:
-                raise ShapeError(
-                    f"{where(i)}: expected shape {list(expected)}, as the first image of its batch has, "
-                    f"got {list(got)}; images of several sizes need crop_size, or batch_size 1."
-                )
-            good = image.shape
+    def _check(self, shape: tuple[int, ...], expected: tuple[int, ...], where: Callable[[], str]) -> None:
+        """Raises a ShapeError unless an image of a shape comes out in the expected one."""
+        try:
+            got = self.output_shape(shape)
+        except ShapeError as problem:
+            raise ShapeError(f"{where()}: {problem}") from None
+        if got != expected:
+            raise ShapeError(
+                f"{where()}: expected shape {list(expected)}, as the first image of its batch has, "
+                f"got {list(got)}; images of several sizes need crop_size, or batch_size 1."
+            )
 
-    def _draw(self, n: int) -> list[list[int]]:
+    def _draw(self, n: int) -> Words:
         """The words for n images, one row each."""
         each = int(self._mirror) + 2 * int(self._random_crop)
         if self._generator is None:
-            return [[]] * n
-        return self._generator.words(n * each).reshape(n, each).tolist()
+            return np.zeros((n, 0), np.uint32)
+        return self._generator.words(n * each).reshape(n, each)
 
-    def _apply_one(self, image: NDArray[Any], out: NDArray[np.float32], words: list[int]) -> None:
-        height, width = image.shape[1:]
-        row, column = self._centre(height, width)
+    def _place(self, words: Any, height: int, width: int) -> tuple[Any, Any, Any]:
+        """Row and column of the crop, and whether it is mirrored: of one image, or arrays for many."""
+        row, column = height - self._crop, width - self._crop
         if self._random_crop:
-            row = words[-2] % (height - self._crop + 1)
-            column = words[-1] % (width - self._crop + 1)
-        mirrored = self._mirror and words[0] % 2
-        self._write(image, out[..., ::-1] if mirrored else out, row, column)
+            row, column = words[-2] % (row + 1), words[-1] % (column + 1)
+        elif self._crop:
+            row, column = row // 2, column // 2
+        else:
+            row = column = 0
+        return row, column, words[0] % 2 == 1 if self._mirror else False
 
-    def _centre(self, height: int, width: int) -> tuple[int, int]:
-        return ((height - self._crop) // 2, (width - self._crop) // 2) if self._crop else (0, 0)
-
-    def _write(self, pixels: NDArray[Any], out: NDArray[np.float32], row: int, column: int) -> None:
-        # An assignment casts faster than arithmetic with mixed types does.
-        window = (..., slice(row, row + out.shape[-2]), slice(column, column + out.shape[-1]))
-        out[...] = pixels[window]
-        if self._mean is not None:
-            out -= self._mean[window] if self._mean_file else self._mean
+    def _apply_one(
+        self, image: NDArray[Any], out: NDArray[np.float32], words: Words, where: Callable[[], str]
+    ) -> None:
+        self._check(image.shape, out.shape, where)
+        height, width = out.shape[1:]
+        row, column, mirrored = self._place(words.tolist(), *image.shape[1:])
+        pixels = image[:, row : row + height, column : column + width]
+        mean = self._minus_mean[mirrored]
+        if mean is not None and self._mean_file:
+            column = image.shape[2] - width - column if mirrored else column
+            mean = mean[:, row : row + height, column : column + width]
+        if is_opencvs(image):
+            write_opencvs(pixels, mirrored, mean, out)
+        else:
+            # An assignment casts faster than arithmetic with mixed types does.
+            out[...] = pixels[..., ::-1] if mirrored else pixels
+            if mean is not None:
+                out += mean
         if self._scale != 1:
             out *= self._scale
+
+    def _apply_many(self, images: NDArray[Any], out: NDArray[np.float32], words: Words) -> None:
+        """Transforms images of one shape with few calls of NumPy, for small ones."""
+        row, column, mirrored = self._place(words.T, *images.shape[2:])
+        out[...] = _windows(images, row, column, out.shape)
+        mean = self._minus_mean[False]
+        if mean is not None:
+            out += _windows(np.broadcast_to(mean, images.shape), row, column, out.shape) if self._mean_file else mean
+        if self._scale != 1:
+            out *= self._scale
+        if self._mirror:
+            out[mirrored] = out[mirrored][..., ::-1]
+
+
+def _windows(images: NDArray[Any], row: Any, column: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    """The window of each image that begins at its row and column, or at the same ones in all."""
+    height, width = shape[2:]
+    if isinstance(row, int):
+        return images[..., row : row + height, column : column + width]
+    places = np.lib.stride_tricks.sliding_window_view(images, (height, width), axis=(2, 3))
+    return places[np.arange(len(images)), :, row, column]
 
 
 def _read_means(param: Any, folder: str) -> NDArray[np.float32] | None:

@@ -97,8 +97,8 @@ def _read_windows(words: Iterator[str], where: str) -> tuple[NDArray[np.int64], 
             raise ValueError
     except ValueError:
         raise FileError(
-            f"{where}: expected label, overlap, x1, y1, x2 and y2 for each of {count} windows, got other words "
-            f"or fewer."
+            f"{where}: expected label, overlap, x1, y1, x2 and y2 for each of {count[:20]} windows, got other "
+            "words or fewer."
         ) from None
     windows = rows.astype(np.int64)
     overlap = rows[:, 1].astype(np.float32)

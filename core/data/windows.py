@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pycaffe_lite.data.decoders import Decoders
 from pycaffe_lite.data.feed import Batch, Feed, State
 from pycaffe_lite.data.image_files import pixels, read_bytes, resize
 from pycaffe_lite.data.window_file import WindowFile
 from pycaffe_lite.errors import CaffeError, FileError
+from pycaffe_lite.proto.files import shown_path
 from pycaffe_lite.rng import Generator
 
 Corners = tuple[int, int, int, int]
@@ -139,6 +142,7 @@ class WindowFeed(Feed):
         self._windows, self._root, self._cutter = windows, root, cutter
         self._mirror, self._mean, self._scale = mirror, mean, np.float32(scale)
         self._generator = Generator(seed)
+        self._decoders = Decoders()
         objects = int(np.float32(batch_size) * np.float32(foreground))
         self._parts = ((windows.background, batch_size - objects), (windows.foreground, objects))
         for name, (part, count) in zip(("background", "foreground"), self._parts, strict=True):
@@ -149,8 +153,8 @@ class WindowFeed(Feed):
                 )
         self._shape = (batch_size, 3, cutter.crop, cutter.crop)
 
-    def shape(self) -> tuple[int, ...]:
-        return self._shape
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return self._shape, self._shape[:1]
 
     def state(self) -> State:
         words, position = self._generator.get_state()
@@ -166,7 +170,7 @@ class WindowFeed(Feed):
         """They are classes of windows, and stand in the windows' file."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        self._decoders.close()
 
     def fill(self, batch: Batch | None) -> Batch:
         """The next batch; `batch` is one whose arrays may be written over."""
@@ -182,15 +186,23 @@ class WindowFeed(Feed):
         return batch
 
     def _choose(self, batch: Batch) -> None:
-        batch.data.fill(0)
-        done = 0
+        chosen = list(self._draw())
+        batch.labels[:] = [label for _, label, _, _ in chosen]
+
+        def cut(i: int) -> None:
+            image, _, corners, mirrored = chosen[i]
+            batch.data[i].fill(0)
+            self._cut(image, corners, mirrored, batch.data[i])
+
+        self._decoders.for_each(len(chosen), cut)
+
+    def _draw(self) -> Iterator[tuple[int, int, Corners, bool]]:
+        """Windows by chance: image, label, corners, and whether mirrored."""
         for part, count in self._parts:
             for _ in range(count):
-                image, label, *corners = part[self._generator.word() % len(part)].tolist()
+                image, label, x1, y1, x2, y2 = part[self._generator.word() % len(part)].tolist()
                 mirrored = self._mirror and self._generator.word() % 2 == 1
-                self._cut(image, (corners[0], corners[1], corners[2], corners[3]), mirrored, batch.data[done])
-                batch.labels[done] = label
-                done += 1
+                yield image, label, (x1, y1, x2, y2), mirrored
 
     def _cut(self, number: int, corners: Corners, mirrored: bool, out: NDArray[np.float32]) -> None:
         path = self._root + self._windows.images[number]
@@ -203,7 +215,7 @@ class WindowFeed(Feed):
         except FileError:
             raise
         except CaffeError as problem:
-            raise FileError(f"{path}: {problem}") from None
+            raise FileError(f"{shown_path(path)}: {problem}") from None
         (row, column), (height, width) = place.offset, place.size
         inside = (slice(None), slice(row, row + height), slice(column, column + width))
         out[inside] = window[:, :, ::-1] if mirrored else window

@@ -1,4 +1,4 @@
-"""Data: batches of images and labels from a database or from IDX files."""
+"""Data: batches of images and labels from a database, or from IDX, npz or csv files."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class DataLayer(Layer):
         label: batch_size, the records' labels, or batch_size x k for records with k labels each (optional).
 
     Parameters (data_param):
-        source: path of the database's folder, or of the images' IDX file.
-        backend: LEVELDB (default), LMDB or IDX.
+        source: path of the database's folder, of the images' IDX file, or of an npz or csv file.
+        backend: LEVELDB (default) or LMDB; not in Caffe: IDX, NPZ or CSV, see `pycaffe_lite.data`.
         batch_size: records in a batch, 1 or more.
         prefetch: batches made ahead, default 4.
         shuffle: a new random order in each epoch, default false; not in Caffe.
@@ -51,10 +51,13 @@ class DataLayer(Layer):
 
     def open(self) -> None:
         """Opens the source; `setup` does if it has not been done."""
+        with self._located():
+            self._source = self._open_source()
+
+    def _open_source(self) -> Source:
         param, transform = self.layer_param.data_param, self.layer_param.transform_param
         color = True if transform.force_color else False if transform.force_gray else None
-        with self._located():
-            self._source = open_source(param, self.folder, len(self.layer_param.top) > 1, color)
+        return open_source(param, self.folder, len(self.layer_param.top) > 1, color)
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.layer_param.data_param
@@ -66,10 +69,12 @@ class DataLayer(Layer):
 
     def _start(self, open_feed: Callable[[], Feed], top: Sequence[Blob]) -> None:
         """Opens a feed of batches, gives the first top its shape, and begins to read ahead."""
-        with self._located():
+        with self._located(), contextlib.ExitStack() as unless_started:
             feed = open_feed()
+            unless_started.callback(feed.close)
             self._shape, self._label_shape = feed.shapes()
             top[0].reshape(*self._shape)
+            unless_started.pop_all()
         log.info("output data size: " + ",".join(map(str, self._shape)))
         ahead = depth_for(self.layer_param.data_param.prefetch, 4 * prod(self._shape))
         self._prefetcher = Prefetcher(feed, ahead)
@@ -90,12 +95,15 @@ class DataLayer(Layer):
         by_chance = draws_words(transform, self.phase)
         if by_chance:
             rng.word()
-        if self._source is None:
-            self.open()
-        source, self._source = self._source, None
+        source = self._open_source() if self._source is None else self._source
+        self._source = None
         if param.shuffle:
             source = ShuffledSource(source, rng.word())
-        transformer = Transformer(transform, self.phase, self.folder, rng.word() if by_chance else 0)
+        try:
+            transformer = Transformer(transform, self.phase, self.folder, rng.word() if by_chance else 0)
+        except BaseException:
+            source.close()
+            raise
         rng.word()  # the prefetching thread's
         return Feed(source, transformer, param.batch_size)
 

@@ -73,10 +73,18 @@ class MemoryData(Layer):
         self._data, self._labels, self._position = values, numbers.reshape(-1), 0
 
     def _array(self, name: str, values: ArrayLike) -> NDArray[np.float32]:
+        got = type(values).__name__
         try:
-            return np.ascontiguousarray(values, np.float32)
+            array = np.asarray(values)
+            if array.dtype.kind in "biuf":
+                with np.errstate(over="ignore"):  # as a cast in C: infinite
+                    return np.ascontiguousarray(array, np.float32)
+            got = str(values.dtype) if isinstance(values, np.ndarray) else got
+        except MemoryError:
+            raise self.error(f"not enough memory for {name} as float32.") from None
         except (TypeError, ValueError):
-            raise self.error(f"expected an array of numbers for {name}, got {type(values).__name__}.") from None
+            pass
+        raise self.error(f"expected an array of numbers for {name}, got {got}.")
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if self._data is None or self._labels is None:

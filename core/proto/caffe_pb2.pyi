@@ -234,6 +234,8 @@ class DataParameter(_Message):
     LEVELDB: int
     LMDB: int
     IDX: int
+    NPZ: int
+    CSV: int
     source: str
     batch_size: int
     rand_skip: int
@@ -312,6 +314,7 @@ class ImageDataParameter(_Message):
     crop_size: int
     mirror: bool
     root_folder: str
+    label_dim: int
 
 class InfogainLossParameter(_Message):
     source: str

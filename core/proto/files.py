@@ -6,9 +6,11 @@ import os
 
 from pycaffe_lite.errors import FileError
 from pycaffe_lite.proto.hints import nearest
+from pycaffe_lite.proto.source import printable
 
 LARGEST_TEXT = 16 * 2**20
 _HEAD = 4096
+_SHOWN = 160
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r")) + b"\x7f"
 
 
@@ -36,11 +38,18 @@ def not_found(name: str, what: str, tried: list[str]) -> str:
     """The sentence for a file that is in none of the absolute paths `tried`."""
     if not name:
         return f"Expected the path of a {what}, got an empty one."
-    places = " and ".join(tried)
-    return f'There is no {what} "{name}": looked for {places} from {_working_folder()}{_similar(tried)}'
+    places = " and ".join(map(shown_path, tried))
+    return f'There is no {what} "{shown_path(name)}": looked for {places} from {working_folder()}{_similar(tried)}'
 
 
-def _working_folder() -> str:
+def shown_path(path: str) -> str:
+    """A path for an error message: printable, and of a long one its end."""
+    text = printable(path)
+    return text if len(text) <= _SHOWN else "…" + text[-_SHOWN:]
+
+
+def working_folder() -> str:
+    """The folder that paths are looked for from, in words."""
     try:
         return f"the working folder {os.getcwd()}"
     except OSError:

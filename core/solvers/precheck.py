@@ -69,10 +69,12 @@ def _check_labels(data: DataLayer, reader: Layer) -> None:
     if labels.ignore_label is not None:
         good |= np.trunc(values) == labels.ignore_label
     if not good.all():
-        bad = np.flatnonzero(~good)
+        # A record may have several labels.
+        bad = np.flatnonzero(~good.reshape(len(good), -1).all(axis=1))
+        first = values[~good][0]
         raise CaffeError(
             f'{data.location}layer "{data.name}" ({data.layer_param.type}): expected labels from 0 to '
             f'{labels.classes - 1}, of which layer "{reader.name}" ({reader.layer_param.type}) takes the class, got '
-            f"{values[bad[0]]:g} in record {bad[0]}, and {len(bad)} such in all; mend the data, let the scores have "
+            f"{first:g} in record {bad[0]}, and {len(bad)} such in all; mend the data, let the scores have "
             "more classes, or name it as ignore_label."
         )

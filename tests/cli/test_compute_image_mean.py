@@ -111,8 +111,9 @@ def test_bad_paths_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ((tmp_path,), "expected a database, a folder with data.mdb (LMDB) or CURRENT (LevelDB) in it"),
         ((database, "no/mean"), f'Cannot write "no/mean": there is no folder {tmp_path}/no (the working folder is'),
         ((database, tmp_path), "that is no file"),
-        ((database, "--backend", "leveldb"), "expected a database for backend: LEVELDB, got one for LMDB"),
-        (("/dev/zero",), "/dev/zero: expected a database's folder or an IDX file, got neither"),
+        ((database, "--backend", "leveldb"), "expected a source for backend: LEVELDB, got one for LMDB"),
+        (("/dev/zero",), "/dev/zero: expected a database's folder or a file of data, got neither"),
+        ((FORMATS / "hdf5" / "one.h5",), "expected a source for a Data layer, got an HDF5 file"),
     ):
         result = run("compute-image-mean", *args, status=1)
         assert problem in result.output

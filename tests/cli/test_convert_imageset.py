@@ -132,3 +132,22 @@ def test_an_existing_target_is_refused_first(tmp_path: Path) -> None:
 )
 def test_wrong_usage(args: tuple[str, ...]) -> None:
     run("convert-imageset", *args, status=2)
+
+
+def test_several_labels_are_written_as_floats(tmp_path: Path) -> None:
+    pytest.importorskip("lmdb")
+    (tmp_path / "list.txt").write_text("img00.png 1 0 0.5\nimg01.png 0 1 -2\n")
+    convert("images", tmp_path / "list.txt", tmp_path / "one", status=1)
+    for name, more in (("plain", []), ("files", ["--encoded"])):
+        convert("images", tmp_path / "list.txt", tmp_path / name, "--label_dim=3", *more)
+        values = [value for _, value in records(tmp_path / name)]
+        parsed = [Datum.FromString(value) for value in values]
+        assert [datum.encoded for datum in parsed] == [bool(more)] * 2
+        assert not any(datum.HasField("label") for datum in parsed)  # Caffe takes 0
+        read = DatumSource(name, None).parse(values, range(2))
+        np.testing.assert_array_equal(read.labels, [[1, 0, 0.5], [0, 1, -2]])
+        assert read.images[1].shape == (3, 10, 12)
+
+
+def test_help_says_who_reads_several_labels() -> None:
+    assert "Caffe itself reads 0" in " ".join(run("convert-imageset", "--help").output.split())

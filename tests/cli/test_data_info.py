@@ -103,8 +103,12 @@ def test_bars_of_plain_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (("no",), 1, 'no data source "no": looked for {cwd}/no from the working folder {cwd}'),
         (("images",), 1, "images: expected a database, a folder with data.mdb (LMDB) or CURRENT (LevelDB) in it"),
-        (("images.txt",), 1, "images.txt: expected an IDX file, which begins with 00 00"),
-        (("/dev/zero",), 1, "expected a database's folder or an IDX file, got neither"),
+        (
+            ("db.json",),
+            1,
+            "db.json: expected a database, an IDX, npz, csv or HDF5 file, a list of images or HDF5 files",
+        ),
+        (("/dev/zero",), 1, "expected a database's folder or a file of data, got neither"),
         (("db/raw_lmdb", "-o", "sheet.jpg"), 2, "-o needs a file name that ends in .png; got sheet.jpg"),
         (("db/raw_lmdb", "-o", "no/sheet.png"), 1, 'Cannot write "no/sheet.png": there is no folder {cwd}/no'),
         (("db/raw_lmdb", "-n", "-1"), 2, "-1"),

@@ -13,7 +13,7 @@ from pycaffe_lite.errors import CaffeError, MissingExtra
 
 
 def example(image: np.ndarray | None, label: int | None = None) -> Example:
-    return Example("key", label, "form", image)
+    return Example("key", None if label is None else [label], "form", image)
 
 
 def picture(image: np.ndarray, rgb: bool = False) -> np.ndarray:
@@ -62,9 +62,27 @@ def test_labels_below_their_images() -> None:
 
 
 def test_every_character_of_a_number_has_a_glyph_of_its_own() -> None:
-    assert set(_GLYPHS) == set("0123456789-")
-    assert len(set(_GLYPHS.values())) == 11
+    assert set(_GLYPHS) == set("0123456789-+.e")
+    assert len(set(_GLYPHS.values())) == 14
     assert all(glyph < 8**5 for glyph in _GLYPHS.values())
+
+
+def test_several_labels_and_fractions() -> None:
+    image = np.zeros((1, 48, 48), np.uint8)
+    sheet = contact_sheet([Example("key", [1, 0.5, float("nan")], "form", image)])
+    dots = sheet[56:66:2, 4 : 4 + 8 * 4 * 2 : 2, 0] == 0
+    assert dots[:, :4].any() and not dots[:, 4:8].any()  # a blank between 1 and 0.5
+    assert dots[:, 12:16].tolist() == [[False] * 4] * 4 + [[False, True, False, False]]
+    assert contact_sheet([Example("key", [1] * 100, "form", image)]).shape[1] == 16 * 8 + 8
+
+
+def test_vectors_are_shown_as_squares_or_rows() -> None:
+    values = np.arange(9, dtype=np.uint8).reshape(9, 1, 1)
+    square = picture(values)
+    assert square.shape == (48, 48, 3)
+    assert square[::16, ::16, 0].tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    assert picture(values[:6])[0, ::8, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert np.unique(picture(values[:3], rgb=True)).tolist() == [0, 1, 2]
 
 
 def test_rows() -> None:

@@ -235,9 +235,9 @@ def test_missing_source_says_where_it_was_looked_for(tmp_path: Path, monkeypatch
 
 
 def test_wrong_backend_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CaffeError, match="expected a database for backend: LEVELDB, got one for LMDB"):
+    with pytest.raises(CaffeError, match="expected a source for backend: LEVELDB, got one for LMDB"):
         open_text(FORMATS / "db" / "raw_lmdb", "LEVELDB")
-    with pytest.raises(CaffeError, match="expected a database for backend: LMDB, got one for LEVELDB"):
+    with pytest.raises(CaffeError, match="expected a source for backend: LMDB, got one for LEVELDB"):
         open_text(FORMATS / "db" / "raw_leveldb", "LMDB")
     with pytest.raises(FileError, match=r"a folder with data\.mdb in it, got a folder without"):
         open_text(tmp_path, "LMDB")

@@ -220,7 +220,7 @@ def test_misfits_are_named(prefetchers: Any) -> None:
     with pytest.raises(ShapeError, match=r"counting, record 6: expected shape \[1, 4, 5\]"):
         prefetcher.next()
     with pytest.raises(ShapeError, match="counting, record 0: expected images of at least crop_size 9"):
-        feed(crop_size=9).shape()
+        feed(crop_size=9).shapes()
 
 
 # -- the thread ----------------------------------------------------------------------------------------------

@@ -217,8 +217,8 @@ def test_closed_layer(tiny_mnist: Path, opened: Callable[..., Opened]) -> None:
         ("backend: IDX", "crop_size: 29", "at least crop_size 29, got height 28 and width 28"),
         ("backend: IDX", "mean_value: 1 mean_value: 2", "one for each of the 1 channels, got 2"),
         ("backend: IDX", 'mean_file: "nothing"', 'There is no mean file "nothing"'),
-        ("backend: LMDB", "", "expected an LMDB data file"),
-        ("backend: LEVELDB", "", "expected a LevelDB, a folder with a file CURRENT in it, got none"),
+        ("backend: LMDB", "", "expected a source for backend: LMDB, got one for IDX"),
+        ("backend: LEVELDB", "", "expected a source for backend: LEVELDB, got one for IDX"),
         ("backend: IDX", 'mean_value: 1 mean_file: "x"', "expected mean_file or mean_value, got both"),
     ],
 )

@@ -211,7 +211,7 @@ DATASETS = [
     ("link", 'dataset "link", got none'),
     ("outside", 'dataset "outside", got none'),
     ("group", 'dataset "group", got none'),
-    ("huge", "at most"),
+    ("huge", 'dataset "huge" claims shape'),
 ]
 
 

@@ -22,6 +22,7 @@ SCHEMA = json.loads((ROOT / "tests" / "golden" / "reference" / "caffe_schema.jso
 # What Caffe does not have.
 OUR_FIELDS: dict[str, dict[str, tuple[int, str, str | None]]] = {
     "DataParameter": {"shuffle": (1000, "bool", "false")},
+    "ImageDataParameter": {"label_dim": (1000, "uint32", "1")},
     "SolverParameter": {
         "warmup_iter": (1000, "int32", "0"),
         "warmup_start_lr": (1001, "float", "0"),
@@ -33,7 +34,7 @@ OUR_FIELDS: dict[str, dict[str, tuple[int, str, str | None]]] = {
         "plateau_winsize": (1007, "int32", None),  # repeated
     },
 }
-OUR_VALUES = {"DataParameter.DB": {"IDX": 100}}
+OUR_VALUES = {"DataParameter.DB": {"IDX": 100, "NPZ": 101, "CSV": 102}}
 
 FILE = descriptor_pb2.FileDescriptorProto()
 caffe_pb2.DESCRIPTOR.CopyToProto(FILE)
