@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 from typing import Any
 
 import click
@@ -98,6 +99,7 @@ class CaffeGroup(click.Group):
         return name, command, [*implied, *normalise(args[1:], spellings(command, ctx))]
 
     def invoke(self, ctx: click.Context) -> Any:
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what it would say of an image, we say in one sentence
         try:
             return super().invoke(ctx)
         except CaffeError as problem:

@@ -97,7 +97,8 @@ def _jpeg(data: bytes) -> Claim | None:
 
 
 def _gif(data: bytes) -> Claim:
-    return Claim(*struct.unpack_from("<HH", data, 6), _GIF)
+    width, height = struct.unpack_from("<HH", data, 6)
+    return Claim(width, height, _GIF)
 
 
 def _bmp(data: bytes) -> Claim:

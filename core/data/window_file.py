@@ -81,7 +81,7 @@ def _read_header(mark: str, words: Iterator[str], where: str) -> str:
         shown = " ".join([mark, *header])[:80]
         raise FileError(f"{where}: expected `# number`, a name, channels, height and width, got {shown!r}.")
     if header[2] != "3":
-        raise FileError(f"{where}: expected an image of 3 channels, got {header[2]}.")
+        raise FileError(f"{where}: expected an image of 3 channels, got {header[2][:20]}.")
     return header[1]
 
 
