@@ -72,7 +72,7 @@ class Net:
             param.state.level = level
             param.state.stage.extend(stages or ())
         self.path = text.path
-        self.folder = os.path.dirname(text.path) if text.path else ""
+        self.folder = (os.path.dirname(text.path) or os.curdir) if text.path else ""
         self.phase = param.state.phase
         self.name = param.name
         self.dtype = np.dtype(dtype)

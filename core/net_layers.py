@@ -32,12 +32,14 @@ def build_layers(net: Net, param: Any, text: NetText) -> list[str]:
     locations = [text.location(i) if text.path else "" for i in range(len(param.layer))]
     kept = filter_layers(param.layer, param.state, locations)
     layers = [param.layer[i] for i in kept]
+    left_out = [param.layer[i] for i in sorted({*range(len(param.layer))} - {*kept})]
     del param.layer[:]
     param.layer.extend(layers)
     if log.enabled():
         log.info("Initializing net from parameters: \n" + to_text(param).rstrip("\n"))
     builder = _Builder(net)
-    for layer_param, location in zip(*insert_splits(layers, [locations[i] for i in kept]), strict=True):
+    split = insert_splits(layers, [locations[i] for i in kept], left_out)
+    for layer_param, location in zip(*split, strict=True):
         builder.append(layer_param, location)
     return sorted(builder.unread)
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.proto.hints import nearest
+
+_MOST_NAMES = 12
 
 
 def filter_layers(layers: Sequence[Any], state: Any, locations: Sequence[str]) -> list[int]:
@@ -57,15 +60,22 @@ def _meets(rule: Any, state: Any, name: str) -> bool:
     return True
 
 
-def insert_splits(layers: Sequence[Any], locations: Sequence[str]) -> tuple[list[Any], list[str]]:
+def insert_splits(
+    layers: Sequence[Any], locations: Sequence[str], left_out: Sequence[Any] = ()
+) -> tuple[list[Any], list[str]]:
     """Puts a Split behind each blob that several bottoms, or one bottom and a loss weight, use.
 
     The names are Caffe's: the blob `fc` of layer `ip`, its top 0, gives `fc_ip_0_split_0`, `…_1`, … .
 
+    Args:
+        layers: the LayerParameters of the net.
+        locations: `file:line: ` of each layer, for errors.
+        left_out: those that its rules left out, for errors.
+
     Returns:
         the layers with their bottoms renamed, and their locations.
     """
-    producer, users = _count_users(layers, locations)
+    producer, users = _count_users(layers, locations, left_out)
     next_user: Counter[tuple[int, int]] = Counter()
     new_layers, new_locations = [], []
     for i, layer in enumerate(layers):
@@ -89,7 +99,7 @@ def insert_splits(layers: Sequence[Any], locations: Sequence[str]) -> tuple[list
 
 
 def _count_users(
-    layers: Sequence[Any], locations: Sequence[str]
+    layers: Sequence[Any], locations: Sequence[str], left_out: Sequence[Any]
 ) -> tuple[dict[tuple[int, int], tuple[int, int]], Counter[tuple[int, int]]]:
     """For each bottom (layer, index) the top it reads, and for each top how many read it."""
     current: dict[str, tuple[int, int]] = {}
@@ -100,7 +110,7 @@ def _count_users(
             if name not in current:
                 raise CaffeError(
                     f'{locations[i]}layer "{layer.name}" ({layer.type}): bottom {j}, "{name}", is no top of a layer '
-                    f"before it; {_known(current)}."
+                    f"before it; {_known(name, current, left_out)}"
                 )
             producer[i, j] = current[name]
             users[current[name]] += 1
@@ -112,8 +122,21 @@ def _count_users(
     return producer, users
 
 
-def _known(current: dict[str, tuple[int, int]]) -> str:
-    return f"the tops so far are {', '.join(sorted(current))}" if current else "there are no tops so far"
+def _known(name: str, current: dict[str, tuple[int, int]], left_out: Sequence[Any]) -> str:
+    """The end of the sentence: who would make the blob, or which blobs there are."""
+    maker = next((layer for layer in left_out if name in layer.top), None)
+    if maker is not None:
+        return (
+            f'layer "{maker.name}" ({maker.type}) makes it, but the phase, level or stage in its include or exclude '
+            "rules leaves it out here."
+        )
+    close = nearest(name, list(current))
+    if close and len(current) > _MOST_NAMES:
+        return f'did you mean "{close}"?'
+    last = list(current)[-_MOST_NAMES:]
+    if len(last) < len(current):
+        return f"the last of {len(current)} tops so far are {', '.join(last)}."
+    return f"the tops so far are {', '.join(sorted(current))}." if current else "there are no tops so far."
 
 
 def _loss_weight(layer: Any, top: int) -> float:

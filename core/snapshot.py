@@ -24,7 +24,7 @@ def check_prefix(solver: Solver) -> None:
     param = solver.param
     if not param.snapshot and not param.snapshot_after_train:
         return
-    folder = os.path.dirname(os.path.abspath(param.snapshot_prefix))
+    folder = os.path.abspath(os.path.dirname(param.snapshot_prefix))
     if not os.path.isdir(folder):
         raise solver.error(
             "snapshot_prefix",

@@ -125,4 +125,5 @@ def _hint(name: str) -> str:
     near = [known[match] for match in get_close_matches(name.lower(), known, n=3)]
     if near:
         return "; did you mean " + " or ".join(f'"{match}"' for match in near) + "?"
-    return "; the known types are " + ", ".join(known.values()) + "."
+    needed = "" if name else '; give the layer one, such as type: "ReLU"'
+    return f"{needed}; the known types are {', '.join(known.values())}."

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 
+from pycaffe_lite import log
 from pycaffe_lite.errors import FileError
 from pycaffe_lite.proto.hints import nearest
 from pycaffe_lite.proto.source import printable
@@ -17,6 +20,9 @@ _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r")) + b"\x7f"
 def find_file(name: str, beside: str = "", what: str = "file") -> str:
     """The path of a file or folder that a text names: from the working folder, else from beside that text.
 
+    A name with folders in it, such as `examples/mnist/train_lmdb`, may be from Caffe's root, as Caffe's own texts
+    have it: it is looked for in each folder above that text, too.
+
     Args:
         name: the path as it is written.
         beside: the file that names it, or that file's folder.
@@ -27,19 +33,50 @@ def find_file(name: str, beside: str = "", what: str = "file") -> str:
     """
     folder = beside if os.path.isdir(beside) else os.path.dirname(beside)
     tried = list(dict.fromkeys(os.path.abspath(path) for path in (name, os.path.join(folder, name))))
-    if name:
-        for path in (name, os.path.join(folder, name)):
+    for written in _spellings(name):
+        for path in (written, os.path.join(folder, written)):
             if os.path.exists(path):
                 return path
-    raise FileError(not_found(name, what, tried))
+        root = root_of(written, folder) if beside else None
+        if root:
+            log.info(f'The {what} "{shown_path(written)}" is taken from {shown_path(root)}, a folder above its text.')
+            return os.path.join(root, written)
+    raise FileError(not_found(name, what, tried, folder))
 
 
-def not_found(name: str, what: str, tried: list[str]) -> str:
-    """The sentence for a file that is in none of the absolute paths `tried`."""
+def _spellings(name: str) -> list[str]:
+    """A name as it is written, and one from Windows with slashes."""
+    if not name:
+        return []
+    return [name, name.replace("\\", "/")] if "\\" in name and os.sep == "/" else [name]
+
+
+def root_of(name: str, folder: str) -> str | None:
+    """The nearest of the folders above `folder` in which a relative path of several parts exists, if one does."""
+    parts = Path(name).parts
+    if len(parts) < 2 or os.path.isabs(name) or parts[0] == "..":
+        return None
+    try:
+        above = Path(os.path.abspath(folder)).parents
+        return next((str(root) for root in above if os.path.exists(root / name)), None)
+    except (OSError, ValueError):
+        return None
+
+
+def not_found(name: str, what: str, tried: list[str], folder: str = "") -> str:
+    """The sentence for a file that is in none of the absolute paths `tried`.
+
+    Args:
+        name: the path as it is written.
+        what: what it should have been.
+        tried: where it was looked for.
+        folder: of the text that names it.
+    """
     if not name:
         return f"Expected the path of a {what}, got an empty one."
     places = " and ".join(map(shown_path, tried))
-    return f'There is no {what} "{shown_path(name)}": looked for {places} from {working_folder()}{_similar(tried)}'
+    meant = _nearest(name, tried, folder)
+    return f'There is no {what} "{shown_path(name)}": looked for {places} from {working_folder()}{meant}'
 
 
 def shown_path(path: str) -> str:
@@ -54,6 +91,15 @@ def working_folder() -> str:
         return f"the working folder {os.getcwd()}"
     except OSError:
         return "a working folder that is gone"
+
+
+def _nearest(name: str, tried: list[str], folder: str) -> str:
+    """The end of the sentence: what may have been meant, in the text's own folder or beside where it was looked for."""
+    base = re.split(r"[\\/]", name)[-1]
+    path = os.path.join(folder, base)
+    if base and len(base) < len(name) and os.path.exists(path):
+        return f'; did you mean "{shown_path(path)}"?'
+    return _similar(tried)
 
 
 def _similar(tried: list[str]) -> str:

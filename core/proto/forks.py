@@ -76,6 +76,8 @@ _FIELDS: dict[str, dict[str, str]] = {
         "LayerParameter": "op_transform_param cpm_transform_param imresize_param nms_param",
     },
     "Ristretto": {"LayerParameter": "quantization_param"},
+    "caffe-yolo": {"SolverParameter": "stagelr stageiter"},
+    "caffe-lstm": {"LayerParameter": "lstm_param"},
     "CaffeOnSpark": {
         "LayerParameter": "source_class cos_data_param",
         "MemoryDataParameter": "source dataframe_column_select dataframe_format image_encoded share_in_parallel",
@@ -121,6 +123,7 @@ _TYPES = {
     "MobileNet's ports": "DepthwiseConvolution ConvolutionDepthwise ReLU6",
     "ShuffleNet's port": "ShuffleChannel",
     "SENet": "Axpy",
+    "caffe-lstm": "Lstm",
     "caffe-windows": "CenterLoss FocalLoss TripletLoss MarginInnerProduct LargeMarginInnerProduct",
 }
 
@@ -128,10 +131,17 @@ _TYPES = {
 _INSTEAD = {
     "hole": 'in Caffe it is "dilation"',
     "scale_bias": "in Caffe, a Scale layer with bias_term: true after the BatchNorm does it",
-    "BN": "in Caffe, a BatchNorm and a Scale layer normalize",
+    **dict.fromkeys(("BN", "bn_param"), "in Caffe, a BatchNorm and a Scale layer normalize"),
+    **dict.fromkeys(
+        ("Interp", "interp_param"), "in Caffe, a Deconvolution with a bilinear weight_filler and lr_mult: 0 enlarges"
+    ),
+    **dict.fromkeys(
+        ("Lstm", "lstm_param"), "in Caffe, an LSTM has a recurrent_param, and time x batch inputs with a second bottom"
+    ),
+    **dict.fromkeys(("stagelr", "stageiter"), 'in Caffe, lr_policy: "multistep" goes by gamma and stepvalue'),
     "DepthwiseConvolution": "it is taken as a Convolution where group and num_output are the same number",
     "ConvolutionDepthwise": "in Caffe, a Convolution with group and num_output equal to the bottom's channels does it",
-    "ReLU6": "in Caffe, a Clip with min: 0 and max: 6 does it",
+    "ReLU6": "in Caffe, a Clip with min: 0, max: 6 and a top of its own does it",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pycaffe_lite.proto.caffe_pb2 import LayerParameter
 from pycaffe_lite.proto.forks import addition, fork_of, fork_of_v1_type
 from pycaffe_lite.proto.schema import Field, fields_of
 
@@ -55,7 +56,18 @@ def enum_hint(name: str, field: Field) -> str:
     fork = fork_of_v1_type(name) if field.name == "type" else None
     if fork:
         return addition(fork, name)
-    close = nearest(name.strip("\"'"), list(field.values))
-    if close and close == name.strip("\"'"):
+    word = name.strip("\"'")
+    if field.name == "type" and _is_newer_type(word, field):
+        return '; V1 layers have no such type: write layer { type: "Name" … } in the place of layers, for all layers.'
+    close = nearest(word, list(field.values))
+    if close == word:
         return "; write it without quotes."
     return f"; did you mean {close}?" if close else "."
+
+
+def _is_newer_type(name: str, field: Field) -> bool:
+    """Whether a V1 layer's type, such as PRELU, is one that came after V1: with parameters in LayerParameter alone."""
+    letters = {param.replace("_", "").lower() for param in fields_of(LayerParameter.DESCRIPTOR)}
+    old = {value.replace("_", "") for value in field.values}
+    plain = name.replace("_", "")
+    return plain.upper() not in old and f"{plain.lower()}param" in letters

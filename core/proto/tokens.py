@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from pycaffe_lite.proto.source import Source, short
 
@@ -68,7 +69,7 @@ class Tokens:
             problem = f"a control character (code {ord(character)}); is this a text file?"
         else:
             shown = character if character.isprintable() else ""
-            problem = f'unexpected character "{shown}" (U+{ord(character):04X}).'
+            problem = f'unexpected character "{shown}" (U+{ord(character):04X}){_instead_of(character)}'
         raise self.source.error(self.start, problem)
 
     def described(self) -> str:
@@ -76,3 +77,17 @@ class Tokens:
         if self.kind == END:
             return "the end of the text"
         return short(self.value) if self.kind == STRING else f'"{short(self.value)}"'
+
+
+_INSTEAD = {"/": 'comments begin with "#"', "=": 'a ":" goes between a name and its value'}
+
+
+def _instead_of(character: str) -> str:
+    """The end of the sentence: what to write instead of a character, if that is plain, as for `：`."""
+    plain = unicodedata.normalize("NFKC", character).strip() or "a space"
+    quote = {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'}.get(character)
+    if character in _INSTEAD:
+        return f"; {_INSTEAD[character]}."
+    if quote:
+        return f"; write a straight quote, {quote}."
+    return f"; write {plain}." if plain != character and plain.isascii() else "."

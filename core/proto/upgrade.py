@@ -85,7 +85,7 @@ def _upgrade_inputs(net: NetParameter, path: str, lines: Lines) -> list[int]:
     count = len(net.input)
     if net.input_shape:
         _check_count(len(net.input_shape), count, "input_shape", path, lines)
-        layer.input_param.shape.extend(net.input_shape)
+        layer.input_param.shape.extend(net.input_shape[:count])
     elif net.input_dim:
         _check_count(len(net.input_dim), 4 * count, "input_dim", path, lines)
         for i in range(count):
@@ -103,8 +103,11 @@ def _upgrade_inputs(net: NetParameter, path: str, lines: Lines) -> list[int]:
 
 
 def _check_count(got: int, expected: int, field: str, path: str, lines: Lines) -> None:
-    if got != expected:
-        raise CaffeError(f"{at(path, lines.get(field))}expected {expected} {field} for the net's inputs, got {got}.")
+    said = f"{at(path, lines.get(field))}expected {expected} {field} for the net's inputs, got {got}"
+    if got < expected:
+        raise CaffeError(f"{said}.")
+    if got > expected:
+        log.warning(f"{said}; the first {expected} count, as in Caffe.")
 
 
 def _upgrade_batch_norm(net: NetParameter) -> bool:
@@ -121,15 +124,27 @@ def _upgrade_batch_norm(net: NetParameter) -> bool:
 
 
 def _take_depthwise(net: NetParameter, path: str, layer_lines: list[int]) -> None:
-    """MobileNet's ports have a type of their own for a convolution in which each channel is a group."""
+    """MobileNet's ports have types of their own for a convolution in which each channel is a group."""
     for layer, line in zip(net.layer, layer_lines, strict=True):
-        param = layer.convolution_param
-        if layer.type == "DepthwiseConvolution" and param.group == param.num_output > 0:
-            layer.type = "Convolution"
+        group, param = _depthwise_group(layer), layer.convolution_param
+        if group:
             log.info(
-                f'{at(path, [line])}layer "{layer.name}": type DepthwiseConvolution, an addition of '
-                f"{fork_of_type('DepthwiseConvolution')}, is taken as Convolution with its group: {param.group}."
+                f'{at(path, [line])}layer "{layer.name}": type {layer.type}, an addition of '
+                f"{fork_of_type(layer.type)}, is taken as Convolution with {group}: {param.num_output}."
             )
+            param.group = param.num_output
+            layer.type = "Convolution"
+
+
+def _depthwise_group(layer: LayerParameter) -> str:
+    """What gives a depthwise convolution its groups; empty for other layers, and where it is not plain."""
+    param = layer.convolution_param
+    if layer.type == "DepthwiseConvolution" and param.group == param.num_output > 0:
+        return "its group"
+    if layer.type == "ConvolutionDepthwise" and param.num_output > 0:
+        given = param.HasField("group")
+        return "" if given and param.group != param.num_output else "its group" if given else "a group"
+    return ""
 
 
 def _warn_of_ignored_transforms(net: NetParameter, path: str, layer_lines: list[int]) -> None:

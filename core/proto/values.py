@@ -44,12 +44,25 @@ def read_int(tokens: Tokens, field: Field) -> int:
     start, sign = tokens.start, _sign(tokens)
     value = _whole(tokens.value) if tokens.kind == NUMBER else None
     if value is None:
-        raise _refuse(tokens, field, "a whole number")
+        raise _refuse(tokens, field, "a whole number", _whole_hint(tokens))
     if not field.least <= sign * value <= field.most:
         problem = f'"{field.name}" takes {field.least} to {field.most}, got {sign * value}.'
         raise tokens.source.error(start, problem)
     tokens.advance()
     return sign * value
+
+
+def _whole_hint(tokens: Tokens) -> str:
+    """The end of the sentence for a whole number that is written as a fraction, such as 1e5, or in quotes."""
+    if tokens.kind == NUMBER and len(tokens.value) <= 40 and _FLOAT.fullmatch(tokens.value):
+        value = float(tokens.value.rstrip("fF"))
+        return f"; write {value:.0f}." if value.is_integer() and value < 2**63 else "."
+    return _unquoted_hint(tokens)
+
+
+def _unquoted_hint(tokens: Tokens) -> str:
+    quoted = tokens.kind == STRING and _FLOAT.fullmatch(tokens.value[1:-1].lstrip("-"))
+    return "; write it without quotes." if quoted else "."
 
 
 def read_number(tokens: Tokens, field: Field) -> float:
@@ -59,7 +72,7 @@ def read_number(tokens: Tokens, field: Field) -> float:
     elif tokens.kind == NAME and text.lower() in _WORDS:
         value = _WORDS[text.lower()]
     else:
-        raise _refuse(tokens, field, "a number")
+        raise _refuse(tokens, field, "a number", _unquoted_hint(tokens))
     tokens.advance()
     return float32(sign * value) if field.single else sign * value
 
@@ -76,7 +89,8 @@ def float32(value: float) -> float:
 def read_bool(tokens: Tokens, field: Field) -> bool:
     value = _BOOLS.get(tokens.value)
     if value is None:
-        raise _refuse(tokens, field, "true or false")
+        plain = _BOOLS.get(tokens.value.strip("\"'").lower())
+        raise _refuse(tokens, field, "true or false", "" if plain is None else f"; write {str(plain).lower()}.")
     tokens.advance()
     return value
 
