@@ -19,7 +19,7 @@ Value = bytes | memoryview
 Numbers = Sequence[int] | NDArray[np.integer[Any]]
 # Records of this length or more, in bytes, are used where they are; to put smaller ones together costs less.
 _LARGE = 1 << 14
-_LABEL = 0x28  # the tag of a label
+_DATA, _LABEL, _IS_ENCODED = 0x22, 0x28, b"\x38\x01"  # tags of fields, and a whole field
 # An image, or the file that holds it, and its labels.
 _Pair = tuple[NDArray[Any] | bytes, Labels]
 
@@ -96,6 +96,8 @@ class DatumSource(Source):
 
     def _parse(self, value: Value, record: int) -> _Pair:
         """An image, perhaps an encoded one, and its labels."""
+        if (encoded := _encoded_image(value)) is not None:
+            return encoded
         from pycaffe_lite.proto import caffe_pb2
 
         try:
@@ -113,6 +115,19 @@ class DatumSource(Source):
             self._warned = True
             log.warning(f"{self.where(record)}: force_color and force_gray count for encoded images only.")
         return image, labels
+
+
+def _encoded_image(value: Value) -> _Pair | None:
+    """Image file and label of a Datum that has these in the usual order and nothing else; None for any other."""
+    if not len(value) or value[0] != _DATA:
+        return None
+    start, size = 1, 0
+    for start, digit in enumerate(bytes(value[1:6]), start=2):
+        size |= (digit & 127) << 7 * (start - 2)
+        if digit < 128:
+            break
+    label = _label_in(bytes(value[start + size :]), _IS_ENCODED)
+    return None if label is None else (bytes(value[start : start + size]), (label,))
 
 
 def _plain_image(datum: Any) -> NDArray[Any]:

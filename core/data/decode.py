@@ -52,28 +52,19 @@ def write_opencvs(
 ) -> None:
     """out = image, perhaps mirrored, + addend.
 
-    OpenCV takes half as long as NumPy to collect bytes that lie three apart, and to add numbers of two types.
+    OpenCV takes half as long as NumPy to add numbers of two types, and to part what lies three apart.
 
     Args:
         image: one that `is_opencvs`, or a window in it.
-        addend: of that shape, or 3 x 1 x 1.
+        addend: of that shape; None for 0.
         out: of that shape; each channel's memory in one piece.
     """
     cv2 = _opencv()
-    _, height, width = image.shape
-    # Planes of equal alignment are written by OpenCV past the cache, which is slow row by row.
-    apart = height * width + (height * width % 64 == 0)
-    planes = scratch("planes", (3, apart), np.dtype(np.uint8))[:, : height * width].reshape(3, height, width)
     pixels = image.transpose(1, 2, 0)
-    cv2.split(cv2.flip(pixels, 1) if mirrored else pixels, list(planes))
-    if addend is None:
-        np.copyto(out, planes)
-        return
-    np.copyto(out, addend)
-    if planes.flags.c_contiguous:
-        planes, out = (array.reshape(1, 3 * height, width) for array in (planes, out))
-    for plane, sums in zip(planes, out, strict=True):
-        cv2.accumulate(plane, sums)
+    sums = scratch("interleaved", pixels.shape, np.dtype(np.float32))
+    np.copyto(sums, 0 if addend is None else addend.transpose(1, 2, 0))
+    cv2.accumulate(cv2.flip(pixels, 1) if mirrored else pixels, sums)
+    cv2.split(sums, list(out))
 
 
 def _opencv() -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite import log
-from pycaffe_lite.data.decoders import Decoders
+from pycaffe_lite.data.decoders import Decoders, Undecoded
 from pycaffe_lite.data.pieces import Pieces
 from pycaffe_lite.data.shuffle import ShuffledSource
 from pycaffe_lite.data.source import Records, Source
@@ -96,9 +96,11 @@ class Feed:
         before = self.state()
         try:
             return self._fill(batch)
-        except BaseException:
+        except BaseException as problem:
             self.restore(before)
-            raise
+            if batch is None or not isinstance(problem, ShapeError):
+                raise
+        return self.fill(None)  # images need not have the size of those in the batch that is written over
 
     def records(self) -> int | None:
         """How many records there are; None if that is not known."""
@@ -162,6 +164,8 @@ class Feed:
 
     def _fitting(self, batch: Batch | None, records: Records) -> Batch:
         """The batch, or a new one if its shapes are others."""
+        if batch is not None and len(batch.labels) > 1 and isinstance(records.images, Undecoded):
+            return batch  # taken to fit, so that nobody waits for the first image to be decoded
         shape, label_shape = self._shape_of(records.images[0]), self._label_shape(records)
         if batch is not None and batch.data.shape == shape and batch.labels.shape == label_shape:
             return batch

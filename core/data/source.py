@@ -65,7 +65,7 @@ class Source:
         return Records([part.images[0] for part in parts], labels, 0)
 
     def read_undecoded(self, start: int, count: int) -> Records:
-        """As `read`, but encoded images may be left so: `Undecoded`. Reading may stop early, before a damaged record."""
+        """As `read`, but encoded images may be `Undecoded`, and it may stop early, before a damaged record."""
         return self.read(start, count)
 
     def take_undecoded(self, numbers: NDArray[np.integer[Any]]) -> Records:

@@ -56,9 +56,9 @@ class Transformer:
         self._scale = np.float32(param.scale)
         self._mean_file = str(param.mean_file)
         self._mean = _read_means(param, folder)
-        # What is added in place of a difference, to the same bits; for an image as it is, and for a mirrored one.
-        minus = None if self._mean is None else -self._mean
-        self._minus_mean = (minus, minus if minus is None else np.ascontiguousarray(minus[..., ::-1]))
+        # It is added in place of a difference, to the same bits.
+        self._minus_mean = None if self._mean is None else -self._mean
+        self._mean_images = None if self._minus_mean is None or not self._mean_file else _mean_images(self._minus_mean)
         self._generator = Generator(seed) if draws_words(param, phase) else None
 
     # -- the generator -------------------------------------------------------------------------------------
@@ -161,24 +161,22 @@ class Transformer:
             row = column = 0
         return row, column, words[0] % 2 == 1 if self._mirror else False
 
-    def _apply_one(
-        self, image: NDArray[Any], out: NDArray[np.float32], words: Words, where: Callable[[], str]
-    ) -> None:
+    def _apply_one(self, image: NDArray[Any], out: NDArray[np.float32], words: Words, where: Callable[[], str]) -> None:
         self._check(image.shape, out.shape, where)
         height, width = out.shape[1:]
         row, column, mirrored = self._place(words.tolist(), *image.shape[1:])
         pixels = image[:, row : row + height, column : column + width]
-        mean = self._minus_mean[mirrored]
-        if mean is not None and self._mean_file:
+        mean, of_opencv = self._minus_mean, is_opencvs(image)
+        if self._mean_images:
             column = image.shape[2] - width - column if mirrored else column
-            mean = mean[:, row : row + height, column : column + width]
-        if is_opencvs(image):
-            write_opencvs(pixels, mirrored, mean, out)
+            mean = self._mean_images[of_opencv, mirrored][:, row : row + height, column : column + width]
+        if of_opencv:
+            write_opencvs(pixels, mirrored, mean if self._mean_images else None, out)
         else:
             # An assignment casts faster than arithmetic with mixed types does.
             out[...] = pixels[..., ::-1] if mirrored else pixels
-            if mean is not None:
-                out += mean
+        if mean is not None and not (of_opencv and self._mean_images):
+            out += mean
         if self._scale != 1:
             out *= self._scale
 
@@ -186,13 +184,23 @@ class Transformer:
         """Transforms images of one shape with few calls of NumPy, for small ones."""
         row, column, mirrored = self._place(words.T, *images.shape[2:])
         out[...] = _windows(images, row, column, out.shape)
-        mean = self._minus_mean[False]
+        mean = self._minus_mean
         if mean is not None:
             out += _windows(np.broadcast_to(mean, images.shape), row, column, out.shape) if self._mean_file else mean
         if self._scale != 1:
             out *= self._scale
         if self._mirror:
             out[mirrored] = out[mirrored][..., ::-1]
+
+
+def _mean_images(mean: NDArray[np.float32]) -> dict[tuple[bool, bool], NDArray[np.float32]]:
+    """The same mean image in another order in memory for OpenCV's images (first key), and mirrored (second key)."""
+    images = {}
+    for mirrored in (False, True):
+        image = mean[..., ::-1] if mirrored else mean
+        images[False, mirrored] = np.ascontiguousarray(image)
+        images[True, mirrored] = np.ascontiguousarray(image.transpose(1, 2, 0)).transpose(2, 0, 1)
+    return images
 
 
 def _windows(images: NDArray[Any], row: Any, column: Any, shape: tuple[int, ...]) -> NDArray[Any]:
