@@ -91,6 +91,8 @@ class CaffeGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if _known_command(args[0]) is None and _known_command("-".join(args[:2])):
+            args = ["-".join(args[:2]), *args[2:]]  # `data info` is `data-info`
         name = _known_command(args[0])
         command = self.get_command(ctx, args[0])
         if command is None:

@@ -30,6 +30,12 @@ def test_caffes_names_are_commands(name: str) -> None:
     assert f"Usage: main {NAMES[name]} " in run(name.replace("_", "-"), "--help").output
 
 
+@pytest.mark.parametrize("words", [("data", "info"), ("lr", "plot"), ("convert", "mnist_data")])
+def test_two_words_are_one_name(words: tuple[str, str]) -> None:
+    assert run(*words, "--help").output == run("-".join(words), "--help").output
+    assert "No such command: data." in run("data", "nonsense", status=2).output
+
+
 def test_help_lists_none_of_them_twice() -> None:
     words = run("--help").output.split()
     for name, own in NAMES.items():
