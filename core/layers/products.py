@@ -20,6 +20,9 @@ PIECE_PRODUCTS = 6_000_000
 LEAST_WIDTH = 100
 """Rows or columns of a piece: a narrower product costs itself more than a second thread saves."""
 
+MOST_PIECES = 16
+"""More would cut the rows of a large weight so short that each of them is another page of memory."""
+
 
 def cuts(length: int, multiplications: int) -> list[slice]:
     """Cuts an axis of a product's result into pieces.
@@ -52,15 +55,19 @@ def multiply_back(dy: Array, weight: Array, dx: Array) -> None:
 
 
 def add_weight_gradient(dy: Array, x: Array, diff: Array) -> None:
-    """diff += dyᵀ x"""
+    """diff += dyᵀ x, in pieces that are whole rows of memory."""
+    if diff.strides[0] < diff.strides[1]:
+        add_weight_gradient(x, dy, diff.T)
+        return
+    places = cuts(len(diff), diff.size * len(x))
 
-    def piece(outputs: slice, inputs: slice) -> None:
-        place = diff[outputs, inputs]
+    def piece(i: int) -> None:
+        place = diff[places[i]]
         gradient = scratch("product", place.shape, place.dtype)
-        np.matmul(dy[:, outputs].T, x[:, inputs], out=gradient)
+        np.matmul(dy[:, places[i]].T, x, out=gradient)
         np.add(place, gradient, out=place)
 
-    _in_pieces(diff, len(x), piece)
+    parallel_for(len(places), piece)
 
 
 def add_bias_gradient(dy: Array, diff: Array) -> None:
@@ -72,8 +79,9 @@ def add_bias_gradient(dy: Array, diff: Array) -> None:
 def _in_pieces(result: Array, inner: int, piece: Callable[[slice, slice], None]) -> None:
     """Calls piece(rows, columns) for pieces of a result, cut along its longer axis."""
     rows, columns = result.shape
+    multiplications = min(result.size * inner, MOST_PIECES * PIECE_PRODUCTS)
     if rows >= columns:
-        places = [(cut, slice(None)) for cut in cuts(rows, result.size * inner)]
+        places = [(cut, slice(None)) for cut in cuts(rows, multiplications)]
     else:
-        places = [(slice(None), cut) for cut in cuts(columns, result.size * inner)]
+        places = [(slice(None), cut) for cut in cuts(columns, multiplications)]
     parallel_for(len(places), lambda i: piece(*places[i]))

@@ -116,11 +116,14 @@ class Window:
             (N * windows) x (taps * C); for a pointwise window a view of x where x is dense, else scratch memory.
         """
         channels = x.shape[-1]
-        x = self.padded(x, rows)
+        taps_first = self.taps_first(channels)
+        x = self.padded(x, rows, planes=taps_first)
         if self.pointwise:
             return dense(x, "columns").reshape(-1, channels)
+        if not taps_first and x.strides[-1] != x.itemsize:
+            x = _copy("padded", x)  # windows overlap, so their runs are copied more often than this
         taps, tap_strides, windows, window_strides = self.layout(x)
-        if self.taps_first(channels):
+        if taps_first:
             view = as_strided(x, (*taps, channels, *windows), (*tap_strides, x.strides[-1], *window_strides))
             return _copy("columns", view).reshape(-1, prod(windows)).T
         view = as_strided(x, (*windows, *taps, channels), (*window_strides, *tap_strides, x.strides[-1]))
@@ -140,12 +143,13 @@ class Window:
             (x.strides[0], *_times(steps, self.stride)),
         )
 
-    def padded(self, x: np.ndarray, rows: Span, repeat: int = 1) -> np.ndarray:
+    def padded(self, x: np.ndarray, rows: Span, repeat: int = 1, planes: bool = False) -> np.ndarray:
         """The part of x under some rows of windows, with its border of zeros.
 
         Args:
             rows: which windows, along the first spatial axis.
             repeat: how often each channel is to come.
+            planes: whether memory is to have the channels before the pixels, where nothing is repeated.
 
         Returns:
             scratch memory; a view of x if there is no border and nothing to repeat.
@@ -155,6 +159,11 @@ class Window:
             return x
         sizes = [size + sum(border) for size, border in zip(x.shape[1:-1], borders, strict=True)]
         channels = x.shape[-1]
+        if planes:
+            memory = scratch("padded", (x.shape[0], channels, *sizes), x.dtype)
+            image = memory.transpose(0, *range(2, memory.ndim), 1)
+            np.copyto(fill_border(image, borders, 0), x)
+            return image
         padded = scratch("padded", (x.shape[0], *sizes, channels, repeat), x.dtype)
         inside = fill_border(padded, borders, 0)
         for part in range(repeat):
