@@ -15,7 +15,7 @@ from pycaffe_lite.layers.copying import view_as
 from pycaffe_lite.layers.depthwise import DepthwiseProduct, is_depthwise
 from pycaffe_lite.layers.window import Span, dense
 from pycaffe_lite.layers.window_param import read_window
-from pycaffe_lite.layers.window_product import WindowProduct, sum_product
+from pycaffe_lite.layers.window_product import GRADIENT_WINDOWS, PART_PRODUCTS, WindowProduct, sum_product
 from pycaffe_lite.parallel import parallel_for, scratch, slices
 
 PARTIAL_BYTES = 16 << 20
@@ -131,9 +131,11 @@ class ConvolutionBase(Layer):
         """
         windows, height = count[0] if count else 1, image[0] if image else 1
         size, product = windows * self.product.row_bytes(count), self.product
-        self.blocks = _blocks(batch, windows, size, product.block_bytes)
-        self.chunks = _blocks(batch, height, size, product.block_bytes, cut_large=False)
-        gradient = _blocks(batch, windows, size, product.gradient_bytes)
+        least = batch * prod(count) * prod(product.weight_shape) // PART_PRODUCTS
+        self.blocks = _blocks(batch, windows, size, product.block_bytes, least)
+        self.chunks = _blocks(batch, height, size, product.block_bytes, least, cut_large=False)
+        least = min(least, batch * prod(count) // GRADIENT_WINDOWS)
+        gradient = _blocks(batch, windows, size, product.gradient_bytes, least)
         partial = prod(product.weight_shape) * self.dtype.itemsize
         pieces = slices(len(gradient), min(16, max(4, PARTIAL_BYTES // partial)))
         self.pieces = [gradient[piece] for piece in pieces] if gradient else []
@@ -215,6 +217,7 @@ class ConvolutionBase(Layer):
         want_bias = len(self.blobs) > 1 and self.param_propagate_down[1]
         weight_sums = scratch("partial_weights", (len(self.pieces), *self.product.weight_shape), self.dtype)
         bias_sums = scratch("partial_bias", (len(self.pieces), self.outputs), self.dtype)
+        alone = len(self.pieces) == 1
 
         def piece(p: int) -> None:
             for i, block in enumerate(self.pieces[p]):
@@ -223,7 +226,8 @@ class ConvolutionBase(Layer):
                     dy = dense(block.share_of(diff, maps.shape[1]), "map").reshape(-1, self.outputs)
                     sum_product(np.ones(len(dy), dy.dtype), dy, bias_sums[p], i == 0)
                 if want_weight:
-                    self.product.weight_gradient(images[block.images], share, block.span, weight_sums[p], i == 0)
+                    target = weight_sums[p]
+                    self.product.weight_gradient(images[block.images], share, block.span, target, i == 0, alone)
 
         parallel_for(len(self.pieces), piece)
         if want_weight:
@@ -246,17 +250,20 @@ class ConvolutionBase(Layer):
         parallel_for(len(cuts), add)
 
 
-def _blocks(batch: int, rows: int, image_bytes: int, block_bytes: int, cut_large: bool = True) -> list[Block]:
+def _blocks(
+    batch: int, rows: int, image_bytes: int, block_bytes: int, least: int, cut_large: bool = True
+) -> list[Block]:
     """Cuts a batch of images of so many rows.
 
     Several images make a block where they are small, parts of one where it is large (if `cut_large`), or where there
-    are so few that threads would be idle.
+    are so few that threads would be idle. There are FEW_IMAGES blocks if there are `least` blocks' worth of work.
     """
     parts = FEW_IMAGES // max(1, batch)
     bands = min(parts, rows // LEAST_ROWS)
     if cut_large:
         bands = max(bands, -(-image_bytes // block_bytes))
     together = 1 if bands > 1 else max(1, block_bytes // max(1, image_bytes))
+    together = min(together, max(1, batch // max(1, min(least, FEW_IMAGES))))
     groups = slices(batch, -(-batch // together)) if batch else []
     return [Block(images, band) for images in groups for band in slices(rows, bands)]
 

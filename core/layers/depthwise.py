@@ -106,7 +106,9 @@ class DepthwiseProduct:
             weight = np.tile(weight, repeat)
         np.einsum(view, [*self.taps, self.batch, *self.places, self.run], weight, weight_labels, labels, out=out)
 
-    def weight_gradient(self, image: np.ndarray, maps: np.ndarray, rows: Span, total: np.ndarray, first: bool) -> None:
+    def weight_gradient(
+        self, image: np.ndarray, maps: np.ndarray, rows: Span, total: np.ndarray, first: bool, alone: bool
+    ) -> None:
         """The sum over rows is kept for each pixel of a row, and those are added up at last: long inner loops.
 
         Large kernels would need much memory for that; but they have long sums anyway.

@@ -17,13 +17,20 @@ from math import prod
 import numpy as np
 
 from pycaffe_lite.layers.window import Span, Window, dense
-from pycaffe_lite.parallel import scratch, slices
+from pycaffe_lite.parallel import parallel_for, scratch, slices
 
 BLOCK_BYTES = 2 << 20
 """The window matrix of one block: large enough for a good product, small enough for a cache to hold."""
 
 GRADIENT_WINDOWS = 512
 """A product that gives a part of the weights' gradient takes at least so many windows, or adding it would count."""
+
+
+PART_PRODUCTS = 12_000_000
+"""Multiplications that make a part of a product worth a thread's while."""
+
+LEAST_PART, MOST_PARTS = 64, 16
+"""Rows of a part, and how many parts there are."""
 
 
 class WindowProduct:
@@ -108,16 +115,28 @@ class WindowProduct:
         if flat is not image:
             np.copyto(image, flat)
 
-    def weight_gradient(self, image: np.ndarray, maps: np.ndarray, rows: Span, total: np.ndarray, first: bool) -> None:
-        """Sets `total`, or unless `first` adds to it, the gradient from the rows of the maps that `rows` names."""
+    def weight_gradient(
+        self, image: np.ndarray, maps: np.ndarray, rows: Span, total: np.ndarray, first: bool, alone: bool
+    ) -> None:
+        """Sets `total`, or unless `first` adds to it, the gradient from the rows of the maps that `rows` names.
+
+        Args:
+            alone: whether no other such call runs, so that the threads may share this one.
+        """
         diff = dense(maps, "map").reshape(-1, self.map_channels)
         for channels, outputs in self.groups:
             columns = self.window.columns(image[..., channels], rows)
-            sum_product(columns.T, diff[:, outputs], total[:, outputs], first)
+            _sum_shared(columns.T, diff[:, outputs], total[:, outputs], first, alone)
 
 
 def _part(index: int, length: int) -> slice:
     return slice(index * length, (index + 1) * length)
+
+
+def _sum_shared(a: np.ndarray, b: np.ndarray, total: np.ndarray, first: bool, alone: bool) -> None:
+    """As sum_product; with `alone` the threads share the rows of the result."""
+    parts = slices(len(a), min(MOST_PARTS, len(a) // LEAST_PART, len(a) * b.size // PART_PRODUCTS) if alone else 1)
+    parallel_for(len(parts), lambda i: sum_product(a[parts[i]], b, total[parts[i]], first))
 
 
 def sum_product(a: np.ndarray, b: np.ndarray, total: np.ndarray, first: bool) -> None:

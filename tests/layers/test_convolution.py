@@ -151,6 +151,31 @@ def test_results_do_not_depend_on_how_the_work_is_cut(
     assert all(np.allclose(a, b, rtol=1e-10, atol=1e-11) for a, b in zip(run(), whole, strict=True))
 
 
+@pytest.mark.parametrize("group", [1, 2])
+def test_threads_share_the_weight_gradient_of_a_small_batch(group: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(10)
+    x, top_diff = generator.normal(size=(2, 6, 7, 7)), generator.normal(size=(2, 4, 5, 5))
+
+    def gradients() -> list[np.ndarray]:
+        rig = Rig(text("Convolution", 4, f"kernel_size: 3 group: {group}"), [x], dtype=np.float64)
+        rig.forward()
+        rig.backward([top_diff])
+        return rig.param_diffs()
+
+    whole = gradients()
+    monkeypatch.setattr(window_product, "PART_PRODUCTS", 100)
+    monkeypatch.setattr(window_product, "LEAST_PART", 5)
+    assert all(np.allclose(a, b, rtol=1e-10, atol=1e-11) for a, b in zip(gradients(), whole, strict=True))
+
+
+def test_a_small_batch_of_much_work_is_shared() -> None:
+    """The windows of all four images would fit a block, but another thread would have nothing to do."""
+    rig = Rig(text("Convolution", 512, "kernel_size: 1 bias_term: false"), [np.zeros((4, 64, 20, 20))])
+    layer = rig.layer
+    assert isinstance(layer, ConvolutionBase)
+    assert len(layer.blocks) == len(layer.chunks) == 4
+
+
 def test_a_depthwise_convolution_has_its_own_product() -> None:
     x = np.zeros((1, 4, 5, 5))
     kinds = {
