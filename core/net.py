@@ -13,6 +13,7 @@ from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError, ShapeError
 from pycaffe_lite.layers.base import BlobVec, Layer
 from pycaffe_lite.net_backward import choose_backward
+from pycaffe_lite.net_chains import Chain, find_chains, steps
 from pycaffe_lite.net_layers import build_layers
 from pycaffe_lite.parameters import Parameters
 from pycaffe_lite.proto.hints import nearest
@@ -85,9 +86,11 @@ class Net:
         self.blobs: dict[str, Blob] = {}
         self.bottom_shapes: list[list[tuple[int, ...]]] = []
         self.parameters = Parameters()
+        self.chains: dict[int, Chain] = {}
         try:
             self.outputs = build_layers(self, param, text)
             self.backward_plan = choose_backward(self, param.force_backward)
+            self.chains = find_chains(self)
             for name in self.outputs:
                 log.info(f"This network produces output {name}")
             log.info("Network initialization done.")
@@ -130,13 +133,19 @@ class Net:
     def forward_from_to(self, first: int, last: int) -> float:
         """Runs layers first … last; returns their weighted loss."""
         with np.errstate(all="ignore"):
-            return sum((self._forward_layer(i) for i in range(first, last + 1)), 0.0)
+            return sum((self._forward_step(step) for step in steps(self, first, last)), 0.0)
+
+    def _forward_step(self, step: int | Chain) -> float:
+        if isinstance(step, int):
+            return self._forward_layer(step)
+        for i in range(step.first, step.last + 1):
+            self._reshape_if_needed(i)
+        step.forward()
+        return 0.0
 
     def _forward_layer(self, i: int) -> float:
         layer, bottom, top = self.layers[i], self.bottoms[i], self.tops[i]
-        shapes = [blob.shape for blob in bottom]
-        if shapes != self.bottom_shapes[i] or layer.always_reshape:
-            self._reshape_layer(i, shapes)
+        self._reshape_if_needed(i)
         layer.forward(bottom, top)
         if self.debug_info:
             debug_info.forward(self, i)
@@ -145,6 +154,11 @@ class Net:
     def forward_loss(self) -> float:
         """One forward pass; returns the weighted loss."""
         return self.forward_from_to(0, len(self.layers) - 1)
+
+    def _reshape_if_needed(self, i: int) -> None:
+        shapes = [blob.shape for blob in self.bottoms[i]]
+        if shapes != self.bottom_shapes[i] or self.layers[i].always_reshape:
+            self._reshape_layer(i, shapes)
 
     def _reshape_layer(self, i: int, shapes: list[tuple[int, ...]]) -> None:
         layer, top = self.layers[i], self.tops[i]
@@ -201,8 +215,12 @@ class Net:
 
     def backward_from_to(self, first: int, last: int) -> None:
         """Runs the backward passes of layers first … last, which comes before it."""
-        for i in range(first, last - 1, -1):
-            self.backward_layer(i)
+        for step in reversed(steps(self, last, first)):
+            if isinstance(step, int):
+                self.backward_layer(step)
+            elif self.backward_plan.layers[step.first]:
+                with np.errstate(all="ignore"):
+                    step.backward()
 
     def backward_layer(self, i: int) -> None:
         """Runs one layer's backward pass, if it takes part."""

@@ -67,18 +67,22 @@ class BatchNorm(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         x, y = bottom[0].data, top[0].data
+        vectors = self.prepare(x)
+        if self.use_global_stats:
+            self.channels.map(normalize, x, y, vectors=vectors)
+        else:
+            # Kept, because a layer that works in place may write over y before the derivative needs it.
+            self.channels.map(_normalize_and_keep, x, self.normal.data, y, vectors=vectors, written=2)
+
+    def prepare(self, x: Array) -> list[np.ndarray]:
+        """Mean and inverse standard deviation of each channel; takes x into the stored sums unless those are used."""
         if self.use_global_stats:
             mean, variance = self._stored()
         else:
             mean, variance = mean_and_variance(self.channels, x)
             self._update_sums(mean, variance)
         self.inverse_std = 1 / np.sqrt(variance + self.eps)
-        vectors = [mean, self.inverse_std]
-        if self.use_global_stats:
-            self.channels.map(normalize, x, y, vectors=vectors)
-        else:
-            # Kept, because a layer that works in place may write over y before the derivative needs it.
-            self.channels.map(_normalize_and_keep, x, self.normal.data, y, vectors=vectors, written=2)
+        return [mean, self.inverse_std]
 
     def _stored(self) -> tuple[np.ndarray, np.ndarray]:
         """The stored mean and variance, in double precision."""
