@@ -13,7 +13,6 @@ The layers stay what they are: one that runs alone, or with debug_info, finds al
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,14 +20,13 @@ import numpy as np
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.layers.base import Layer
 from pycaffe_lite.layers.batch_norm import BatchNorm
+from pycaffe_lite.layers.normalization import Add, add_products, derive, normalize
 from pycaffe_lite.layers.relu import ReLU
 from pycaffe_lite.layers.scale import Scale
 from pycaffe_lite.parallel import scratch
 
 if TYPE_CHECKING:
     from pycaffe_lite.net import Net
-
-Add = Callable[[int, Array], None]
 
 
 class Chain:
@@ -60,7 +58,7 @@ class Chain:
         norm, scale = self._norm, self._scale
         normal, diff = norm.normal.data, self._top.diff
         if not self._relu:
-            sums = norm.channels.sums(2, _sum, diff, normal)
+            sums = norm.channels.sums(2, add_products, diff, normal)
         else:
             sums = norm.channels.sums(2, _rectify_and_sum, self._top.data, normal, diff, written=1)
         for blob, total, wanted in zip(scale.blobs, sums[::-1], scale.param_propagate_down, strict=False):
@@ -68,7 +66,7 @@ class Chain:
                 blob.diff[...] += total
         factor = scale.blobs[0].data * norm.inverse_std
         means = np.zeros_like(sums) if norm.use_global_stats else sums / max(1, norm.channels.size)
-        norm.channels.map(_derive, diff, normal, self._bottom.diff, vectors=[*means, factor])
+        norm.channels.map(derive, diff, normal, self._bottom.diff, vectors=[*means, factor])
 
 
 def steps(net: Net, first: int, last: int) -> list[int | Chain]:
@@ -132,8 +130,7 @@ def _fits(scale: Layer, blob: Blob) -> bool:
 def _forward(
     x: Array, normal: Array, y: Array, mean: Array, inverse_std: Array, scale: Array, bias: Array | None = None
 ) -> None:
-    np.subtract(x, mean, out=normal)
-    np.multiply(normal, inverse_std, out=normal)
+    normalize(x, normal, mean, inverse_std)
     np.multiply(normal, scale, out=y)
     if bias is not None:
         np.add(y, bias, out=y)
@@ -144,21 +141,8 @@ def _forward_and_rectify(x: Array, normal: Array, y: Array, *vectors: Array) -> 
     np.maximum(y, 0, out=y)
 
 
-def _sum(add: Add, diff: Array, normal: Array) -> None:
-    add(0, diff)
-    add(1, np.multiply(diff, normal, out=scratch("normalization", diff.shape, diff.dtype)))
-
-
 def _rectify_and_sum(add: Add, y: Array, normal: Array, diff: Array) -> None:
     positive = scratch("relu", y.shape, np.dtype(np.bool_))
     np.greater(y, 0, out=positive)
     np.multiply(diff, positive, out=diff)
-    _sum(add, diff, normal)
-
-
-def _derive(diff: Array, normal: Array, dx: Array, mean: Array, mean_product: Array, factor: Array) -> None:
-    shared = scratch("normalization", diff.shape, diff.dtype)
-    np.multiply(normal, mean_product, out=shared)
-    np.add(shared, mean, out=shared)
-    np.subtract(diff, shared, out=shared)
-    np.multiply(shared, factor, out=dx)
+    add_products(add, diff, normal)

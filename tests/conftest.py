@@ -41,3 +41,19 @@ def tiny_mnist(tmp_path: Path, generator: np.random.Generator) -> Path:
         write_idx(tmp_path / f"{name}-images-idx3-ubyte", generator.integers(0, 256, (count, 28, 28)))
         write_idx(tmp_path / f"{name}-labels-idx1-ubyte", np.arange(count) % 10)
     return tmp_path
+
+
+@pytest.fixture
+def messages() -> list[str]:
+    """What is logged, as it comes."""
+    lines: list[str] = []
+    log.set_level("I")
+    log.set_sink(lambda line: lines.append(line[0] + line.partition("] ")[2]))
+    return lines
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

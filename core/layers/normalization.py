@@ -35,16 +35,18 @@ def normalize(x: Array, y: Array, mean: Array, inverse_std: Array) -> None:
 
 def normalization_backward(channels: Channels, dy: Array, y: Array, dx: Array, inverse_std: np.ndarray) -> None:
     """dx = (dy - mean of dy - y mean of dy y) / std, the derivative of normalizing to mean 0 and variance 1."""
-    means = channels.sums(2, _add_products, dy, y) / max(1, channels.size)
-    channels.map(_derive, dy, y, dx, vectors=[*means, inverse_std])
+    means = channels.sums(2, add_products, dy, y) / max(1, channels.size)
+    channels.map(derive, dy, y, dx, vectors=[*means, inverse_std])
 
 
-def _add_products(add: Add, dy: Array, y: Array) -> None:
+def add_products(add: Add, dy: Array, y: Array) -> None:
+    """For `Channels.sums`: the sums of dy, and of dy y."""
     add(0, dy)
     add(1, np.multiply(dy, y, out=scratch("normalization", dy.shape, dy.dtype)))
 
 
-def _derive(dy: Array, y: Array, dx: Array, mean: Array, mean_product: Array, inverse_std: Array) -> None:
+def derive(dy: Array, y: Array, dx: Array, mean: Array, mean_product: Array, inverse_std: Array) -> None:
+    """For `Channels.map`: dx = (dy - mean - y mean_product) / std; dx may be dy."""
     shared = scratch("normalization", dy.shape, dy.dtype)
     np.multiply(y, mean_product, out=shared)
     np.add(shared, mean, out=shared)

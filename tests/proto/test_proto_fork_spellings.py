@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError, ParseError
 from pycaffe_lite.layers import create
 from pycaffe_lite.proto import caffe_pb2, fork_spellings
@@ -14,16 +13,6 @@ from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, SolverPar
 from pycaffe_lite.proto.read import read_net, read_solver
 from pycaffe_lite.proto.schema import fields_of
 from pycaffe_lite.proto.text import parse
-
-
-@pytest.fixture
-def messages() -> list[str]:
-    """What is logged, as it comes."""
-    lines: list[str] = []
-    log.set_level("I")
-    log.set_sink(lambda line: lines.append(line[0] + line.partition("] ")[2]))
-    return lines
-
 
 # What is inside of `layer { name: "x" type: "T" … }`, the same in Caffe's words, and what the log says.
 LAYERS = [

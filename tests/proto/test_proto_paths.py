@@ -6,45 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pycaffe_lite import log
+from proto_rig import CLASSES, DATA, LOSS, RATE, write
 from pycaffe_lite.errors import CaffeError, FileError
 from pycaffe_lite.proto.files import find_file
 from pycaffe_lite.proto.read import read_solver
 from pycaffe_lite.solvers import get_solver
-
-DATA = """layer {
-  name: "data" type: "DummyData" top: "data" top: "label"
-  dummy_data_param {
-    shape { dim: 2 dim: 3 dim: 8 dim: 8 } shape { dim: 2 }
-    data_filler { type: "gaussian" } data_filler { type: "constant" }
-  }
-}
-"""
-CLASSES = 'layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 4 } }\n'
-LOSS = 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }\n'
-RATE = 'base_lr: 0.01 lr_policy: "fixed" max_iter: 1\n'
-
-
-@pytest.fixture
-def messages() -> list[str]:
-    """What is logged, as it comes."""
-    lines: list[str] = []
-    log.set_level("I")
-    log.set_sink(lambda line: lines.append(line[0] + line.partition("] ")[2]))
-    return lines
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def write(path: Path, text: str) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return str(path)
 
 
 def test_trains_from_any_folder_what_names_its_files_from_caffes_root(

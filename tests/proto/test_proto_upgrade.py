@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, ParamSpec, SolverParameter
 from pycaffe_lite.proto.printer import to_text
@@ -23,15 +22,6 @@ CASES: dict[str, Any] = json.loads((FORMATS / "legacy.json").read_text())
 UPGRADED = [name for name, case in CASES.items() if case["output"]]
 REFUSED = [name for name, case in CASES.items() if not case["output"]]
 NETS = [name for name in UPGRADED if "net" in CASES[name]["tool"]]
-
-
-@pytest.fixture
-def messages() -> list[str]:
-    """What is logged, as it comes."""
-    lines: list[str] = []
-    log.set_level("I")
-    log.set_sink(lambda line: lines.append(line[0] + line.partition("] ")[2]))
-    return lines
 
 
 def upgraded(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
