@@ -13,6 +13,9 @@ was found, and what to do next where that is known.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
+
 
 class CaffeError(Exception):
     """A failure the user can cause and mend; the message is written for that user."""
@@ -44,3 +47,22 @@ class MissingExtra(CaffeError):
 
 class Diverged(CaffeError):
     """Training has come to a loss, gradient or parameter that is infinite or not a number."""
+
+
+@contextlib.contextmanager
+def file_errors(path: object, content: str, sentence: Callable[[Exception], str]) -> Iterator[None]:
+    """Makes a FileError of what a package raises for a damaged file, which is errors of many classes.
+
+    Args:
+        path: the file.
+        content: what memory may not suffice for.
+        sentence: what to say of any other error after the path, without the full stop.
+    """
+    try:
+        yield
+    except CaffeError:
+        raise
+    except MemoryError:
+        raise FileError(f"{path}: not enough memory for its {content}.") from None
+    except Exception as problem:
+        raise FileError(f"{path}: {sentence(problem)}.") from None

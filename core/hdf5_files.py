@@ -16,6 +16,7 @@ import numpy as np
 
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.data.hdf5 import h5py_module, reason
+from pycaffe_lite.data.hdf5_claims import DENSEST
 from pycaffe_lite.errors import CaffeError, FileError
 from pycaffe_lite.proto.weights import StateFile, file_bytes
 
@@ -27,7 +28,6 @@ T = TypeVar("T")
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST = 100_000  # groups in a file, or blobs in a layer: far more than nets have
 _DEEPEST = 32
-_DENSEST = 1100  # no filter of HDF5 packs a byte into less than this part of one
 
 
 class HDF5Layer(NamedTuple):
@@ -166,7 +166,7 @@ class _Reader:
 
     def __init__(self, file: Any, h5py: Any, size: int) -> None:
         self.file, self.h5py = file, h5py
-        self.left = size * _DENSEST
+        self.left = size * DENSEST
         self.size = size
 
     def groups(self, name: str) -> Iterator[tuple[str, Any]]:
@@ -228,6 +228,6 @@ class _Reader:
         nbytes = prod(dataset.shape) * dataset.dtype.itemsize
         self.left -= nbytes
         stored = dataset.id.get_storage_size()
-        if self.left < 0 or nbytes > stored * _DENSEST or (dataset.chunks is None and nbytes > stored):
+        if self.left < 0 or nbytes > stored * DENSEST or (dataset.chunks is None and nbytes > stored):
             raise _Unfit(f"{dataset.name} claims a shape of {list(dataset.shape)}, for which the file is too small")
         return np.asarray(dataset[()])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from idx_files import write_idx
 from pycaffe_lite import log
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TRAIN
@@ -72,6 +73,21 @@ def make_solver(folder: Path, net: str, solver: str) -> SGDSolver:
     made = get_solver(str(write_solver(folder, net, solver)))
     assert isinstance(made, SGDSolver)
     return made
+
+
+def iter_size_weights(folder: Path, generator: np.random.Generator, text: str) -> list[np.ndarray]:
+    """The weights after four iterations of four passes through 2 records, and of one through 8, of the same source."""
+    write_idx(folder / "images", generator.integers(0, 256, (24, 4, 4)))
+    write_idx(folder / "labels", np.arange(24) % 3)
+    weights = []
+    for batch, iter_size in ((2, 4), (8, 1)):
+        param = f'data_param {{ source: "images" backend: IDX batch_size: {batch} }} transform_param {{ scale: 0.01 }}'
+        net = layer("data", "Data", top=["x", "label"], more=param) + inner_product("fc", "x", 3) + softmax_loss("fc")
+        solver = make_solver(folder, net, f"{text} iter_size: {iter_size} random_seed: 1")
+        solver.step(4)
+        solver.close()
+        weights.append(solver.net.params["fc"][0].data.copy())
+    return weights
 
 
 def data_threads() -> int:

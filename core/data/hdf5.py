@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite.data.hdf5_claims import check_claim, check_plain_file
-from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
+from pycaffe_lite.errors import CaffeError, FileError, MissingExtra, file_errors
 from pycaffe_lite.proto.files import find_file, unreadable
 from pycaffe_lite.proto.hints import nearest
 from pycaffe_lite.proto.source import printable
@@ -146,17 +146,8 @@ class RowFile:
                 else:
                     _read_into(array, self._datasets[i], rows)
 
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Makes a FileError of what h5py raises; that is errors of many classes for damaged files."""
-        try:
-            yield
-        except CaffeError:
-            raise
-        except MemoryError:
-            raise FileError(f"{self.path}: not enough memory for its rows.") from None
-        except Exception as problem:
-            raise FileError(f"{self.path}: cannot be read: {reason(problem)}.") from None
+    def _told(self) -> contextlib.AbstractContextManager[None]:
+        return file_errors(self.path, "rows", lambda problem: f"cannot be read: {reason(problem)}")
 
     def close(self) -> None:
         self._whole = []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
-from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from pycaffe_lite import log
 from pycaffe_lite.data.arrays import ArraySource
-from pycaffe_lite.errors import CaffeError, FileError
+from pycaffe_lite.errors import FileError, file_errors
 
 _MOST_EXPANSION = 1032  # what deflate can do at best
 _PIECE = 1 << 20
@@ -115,18 +114,12 @@ class _Archive:
             )
         return head
 
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Makes a FileError of what damaged archives cause, which is errors of many classes."""
-        try:
-            yield
-        except CaffeError:
-            raise
-        except MemoryError:
-            raise FileError(f"{self.path}: not enough memory for its arrays.") from None
-        except Exception as problem:
+    def _told(self) -> contextlib.AbstractContextManager[None]:
+        def sentence(problem: Exception) -> str:
             text = " ".join(str(getattr(problem, "strerror", None) or problem).split()).rstrip(".")
-            raise FileError(f"{self.path}: expected an npz file that can be read: {text[:200]}.") from None
+            return f"expected an npz file that can be read: {text[:200]}"
+
+        return file_errors(self.path, "arrays", sentence)
 
 
 def _read_head(file: IO[bytes]) -> _Head:

@@ -14,21 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite.data import hdf5
+from pycaffe_lite.data.hdf5_claims import plausible
 from pycaffe_lite.data.image_files import pixels, read_bytes, read_list
 from pycaffe_lite.data.image_list import ENDS_IN_NUMBER, find_root
 from pycaffe_lite.data.kinds import HDF5, HDF5_LIST, IMAGE_LIST, WINDOWS
 from pycaffe_lite.data.mean import read_mean
 from pycaffe_lite.data.summary import Example, Summary, Track, form_of
 from pycaffe_lite.data.window_file import read_window_file
-from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
+from pycaffe_lite.errors import CaffeError, FileError, MissingExtra, file_errors
 from pycaffe_lite.proto.files import find_file, working_folder
 from pycaffe_lite.proto.source import printable
 
 _AT_ONCE = 1 << 20  # values
 _MOST_LABELS = 1000  # of a row, that are counted; more are an image's
-_DENSEST = 1100  # no filter of HDF5 packs a byte into less than this part of one
 _MOST_SHOWN = 1 << 28  # bytes of first records
-_ALWAYS_READ = 1 << 24  # bytes, however few of them the file has
 
 
 def add_files(summary: Summary, path: str, examples: int, track: Track, label_dim: int, root: str) -> None:
@@ -71,18 +70,10 @@ def _add_hdf5(summary: Summary, path: str, examples: int) -> None:
 
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[Any]:
-    """The file; what h5py raises for damaged ones is errors of many classes."""
     h5py = hdf5.h5py_module("HDF5 files")
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except CaffeError:
-        raise
-    except MemoryError:
-        raise FileError(f"{path}: not enough memory for its rows.") from None
-    except Exception as problem:
-        reason = hdf5.reason(problem)
-        raise FileError(f"{path}: expected an HDF5 file that can be read: {reason}.") from None
+    told = file_errors(path, "rows", lambda problem: f"expected an HDF5 file that can be read: {hdf5.reason(problem)}")
+    with told, h5py.File(path, "r") as file:
+        yield file
 
 
 def _datasets(file: Any, kind: Any) -> dict[str, Any]:
@@ -126,7 +117,7 @@ def _pieces(path: str, dataset: Any) -> Iterator[slice]:
 
 
 def _check_plausible(path: str, dataset: Any) -> None:
-    if dataset.nbytes > max(_ALWAYS_READ, _DENSEST * dataset.id.get_storage_size()):
+    if not plausible(dataset.nbytes, dataset.id.get_storage_size()):
         raise FileError(
             f"{path}: expected the values of dataset {dataset.name}, {dataset.nbytes} bytes, got "
             f"{dataset.id.get_storage_size()} bytes in the file."

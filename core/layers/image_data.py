@@ -12,12 +12,12 @@ from pycaffe_lite.data.source import Source
 from pycaffe_lite.data.transformer import Transformer, draws_words
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.base import register_layer
-from pycaffe_lite.layers.data import DataLayer
+from pycaffe_lite.layers.feed_layer import FeedLayer
 from pycaffe_lite.proto.files import find_file
 
 
 @register_layer("ImageData")
-class ImageData(DataLayer):
+class ImageData(FeedLayer):
     """Reads batches of image files, one after the other and round again, decoded and transformed ahead of time.
 
     Tops:
@@ -43,9 +43,6 @@ class ImageData(DataLayer):
     """
 
     num_tops = (2, 2)
-
-    def open(self) -> None:
-        """Nothing yet: Caffe opens the list in its set-up."""
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.layer_param.image_data_param

@@ -18,12 +18,12 @@ from pycaffe_lite.data.window_file import read_window_file
 from pycaffe_lite.data.windows import Cutter, WindowFeed
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.base import register_layer
-from pycaffe_lite.layers.data import DataLayer
+from pycaffe_lite.layers.feed_layer import FeedLayer
 from pycaffe_lite.proto.files import find_file
 
 
 @register_layer("WindowData")
-class WindowData(DataLayer):
+class WindowData(FeedLayer):
     """Reads batches of windows that are chosen by chance out of a window file and cut out of their images.
 
     A batch is background first, then batch_size * fg_fraction windows of objects. Each window, with its context, is
@@ -54,9 +54,6 @@ class WindowData(DataLayer):
     """
 
     num_tops = (2, 2)
-
-    def open(self) -> None:
-        """Nothing yet: Caffe opens the window file in its set-up."""
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._check_parameters()

@@ -10,7 +10,7 @@ import numpy as np
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.base import Layer
-from pycaffe_lite.layers.data import DataLayer
+from pycaffe_lite.layers.feed_layer import FeedLayer
 from pycaffe_lite.layers.loss import Labels
 from pycaffe_lite.net import Net
 
@@ -33,7 +33,7 @@ def check_data(solver: Solver) -> None:
 
 def _warn_of_rounds(net: Net, number: int, batches: int) -> None:
     for layer in net.layers:
-        records = layer.records() if isinstance(layer, DataLayer) else None
+        records = layer.records() if isinstance(layer, FeedLayer) else None
         if records is None:
             continue
         batch = net.tops[net.layers.index(layer)][0].shape[0]
@@ -44,11 +44,11 @@ def _warn_of_rounds(net: Net, number: int, batches: int) -> None:
             )
 
 
-def _label_readers(net: Net) -> Iterator[tuple[DataLayer, Layer]]:
+def _label_readers(net: Net) -> Iterator[tuple[FeedLayer, Layer]]:
     """Each layer that takes the labels of a data layer as classes, with that data layer."""
-    origin: dict[str, DataLayer] = {}
+    origin: dict[str, FeedLayer] = {}
     for layer, bottoms, tops in zip(net.layers, net.bottom_names, net.top_names, strict=True):
-        if isinstance(layer, DataLayer):
+        if isinstance(layer, FeedLayer):
             origin.update(dict.fromkeys(tops[1:2], layer))
         elif layer.layer_param.type == "Split" and bottoms[0] in origin:
             origin.update(dict.fromkeys(tops, origin[bottoms[0]]))
@@ -60,7 +60,7 @@ def _reads_labels(layer: Layer, bottoms: Sequence[str]) -> bool:
     return len(bottoms) > 1 and isinstance(getattr(layer, "labels", None), Labels)
 
 
-def _check_labels(data: DataLayer, reader: Layer) -> None:
+def _check_labels(data: FeedLayer, reader: Layer) -> None:
     labels: Labels = reader.labels  # type: ignore[attr-defined]
     values = data.all_labels()
     if values is None:

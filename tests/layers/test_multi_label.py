@@ -17,21 +17,21 @@ from pycaffe_lite import rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers import create
-from pycaffe_lite.layers.data import DataLayer
+from pycaffe_lite.layers.feed_layer import FeedLayer
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto.caffe_pb2 import Datum
 
-Opened = tuple[DataLayer, list[Blob]]
+Opened = tuple[FeedLayer, list[Blob]]
 
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Callable[[str], Opened]]:
     """Builds data layers, and closes them in the end."""
-    made: list[DataLayer] = []
+    made: list[FeedLayer] = []
 
     def build(text: str) -> Opened:
         one = create(layer_param(f'top: "data" top: "label" {text}'), TRAIN)
-        assert isinstance(one, DataLayer)
+        assert isinstance(one, FeedLayer)
         one.folder = str(tmp_path)
         made.append(one)
         top = [Blob(), Blob()]
@@ -55,7 +55,7 @@ def image_data(fields: str) -> str:
     return f'type: "ImageData" image_data_param {{ source: "list.txt" is_color: false {fields} }}'
 
 
-def batches(one: DataLayer, top: list[Blob], passes: int) -> tuple[list[Any], list[Any]]:
+def batches(one: FeedLayer, top: list[Blob], passes: int) -> tuple[list[Any], list[Any]]:
     """The first values of the images, and the labels."""
     images, labels = [], []
     for _ in range(passes):

@@ -299,25 +299,22 @@ class Counting(Layer):
         self.count = state["count"]
 
 
-def test_a_layer_of_the_users_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(base.registered(), "Counting", Counting)
-    net = (
+def counting_net() -> str:
+    return (
         layer("d", "DummyData", top=["x", "label"], more=RANDOM)
         + layer("c", "Counting", ["x"], ["c"])
         + inner_product("fc", "c", 3)
         + softmax_loss("fc")
     )
-    goes_on(folder, net)
+
+
+def test_a_layer_of_the_users_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(base.registered(), "Counting", Counting)
+    goes_on(folder, counting_net())
 
 
 def counting_run(folder: Path) -> SGDSolver:
-    net = (
-        layer("d", "DummyData", top=["x", "label"], more=RANDOM)
-        + layer("c", "Counting", ["x"], ["c"])
-        + inner_product("fc", "c", 3)
-        + softmax_loss("fc")
-    )
-    return make_solver(folder, net, BASE)
+    return make_solver(folder, counting_net(), BASE)
 
 
 def test_a_state_that_cannot_be_written_costs_the_snapshot_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from idx_files import write_idx
-from net_rig import fill, inner_product, inputs, layer, make_solver, softmax_loss
+from net_rig import fill, inner_product, inputs, iter_size_weights, layer, make_solver, softmax_loss
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.layers import base
 from pycaffe_lite.layers.loss import LossLayer
@@ -137,18 +136,9 @@ def test_lr_mult_0_keeps_a_parameter_even_from_decay(tmp_path: Path, generator: 
 def test_iter_size_times_a_small_batch_is_a_large_batch(
     tmp_path: Path, generator: np.random.Generator, momentum: float
 ) -> None:
-    write_idx(tmp_path / "images", generator.integers(0, 256, (24, 4, 4)))
-    write_idx(tmp_path / "labels", np.arange(24) % 3)
-    weights = []
-    for batch, iter_size in ((2, 4), (8, 1)):
-        param = f'data_param {{ source: "images" backend: IDX batch_size: {batch} }} transform_param {{ scale: 0.01 }}'
-        net = layer("data", "Data", top=["x", "label"], more=param) + inner_product("fc", "x", 3) + softmax_loss("fc")
-        text = f"base_lr: 0.1 momentum: {momentum} weight_decay: 0.01 iter_size: {iter_size} random_seed: 1"
-        solver = make_solver(tmp_path, net, FIXED + text)
-        solver.step(4)
-        solver.close()
-        weights.append(solver.net.params["fc"][0].data.copy())
-    np.testing.assert_allclose(weights[0], weights[1], rtol=1e-4, atol=1e-6)
+    text = f"base_lr: 0.1 momentum: {momentum} weight_decay: 0.01"
+    small, large = iter_size_weights(tmp_path, generator, FIXED + text)
+    np.testing.assert_allclose(small, large, rtol=1e-4, atol=1e-6)
 
 
 def test_the_loss_is_the_mean_over_iter_size_passes(tmp_path: Path, generator: np.random.Generator) -> None:
