@@ -35,13 +35,14 @@ from models import caffenet
 from nets import child
 
 from pycaffe_lite import get_solver
-from pycaffe_lite.data.feed import Feed
-from pycaffe_lite.data.hdf5 import RowFeed
-from pycaffe_lite.data.idx_file import IdxFile
-from pycaffe_lite.data.image_list import ImageListSource
+from pycaffe_lite.data.batches import Feed
+from pycaffe_lite.data.open import open_source
 from pycaffe_lite.data.prefetch import Prefetcher
+from pycaffe_lite.data.records import Source
 from pycaffe_lite.data.shuffle import ShuffledSource
-from pycaffe_lite.data.source import Source, open_source
+from pycaffe_lite.data.sources.hdf5 import RowFeed
+from pycaffe_lite.data.sources.idx_file import IdxFile
+from pycaffe_lite.data.sources.image_list import ImageListSource
 from pycaffe_lite.data.transformer import Transformer
 from pycaffe_lite.parallel import set_num_threads
 from pycaffe_lite.phase import TRAIN
@@ -96,8 +97,8 @@ def photo(seed: int) -> np.ndarray:
 
 def write_mnist(folder: Path, has: set[str]) -> tuple[np.ndarray, np.ndarray]:
     """MNIST as databases and an HDF5 file; returns its images and labels."""
-    from pycaffe_lite.data.convert import plain_datum
-    from pycaffe_lite.data.writers import write_database
+    from pycaffe_lite.tools.convert import plain_datum
+    from pycaffe_lite.tools.databases import write_database
 
     files = [IdxFile(MNIST), IdxFile(MNIST.with_name("train-labels-idx1-ubyte.gz"))]
     for file in files:
@@ -119,9 +120,9 @@ def write_photos(folder: Path, has: set[str]) -> list[bytes]:
     """Photographs as files, a list of them, databases and a mean image; returns them as JPEG."""
     import cv2
 
-    from pycaffe_lite.data.compute_mean import mean_bytes
-    from pycaffe_lite.data.convert import datum_bytes, plain_datum
-    from pycaffe_lite.data.writers import write_database
+    from pycaffe_lite.tools.convert import datum_bytes, plain_datum
+    from pycaffe_lite.tools.databases import write_database
+    from pycaffe_lite.tools.means import mean_bytes
 
     photos = [photo(i) for i in range(PHOTOS)]
     encoded = [cv2.imencode(".jpg", one, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes() for one in photos]

@@ -174,7 +174,7 @@ def caffe(threads: int, repeat: int) -> float | None:
 
 def process_figures(threads: int) -> list[tuple[str, str]]:
     """Start-up and memory of the command itself, each the median of five."""
-    command = [sys.executable, "-m", "pycaffe_lite.cli"]
+    command = [sys.executable, "-m", "pycaffe_lite_cli"]
     train = [*command, "train", "--solver", str(SOLVER), "--threads", str(threads), "--quiet"]
     help_time = milliseconds(lambda: subprocess.run([*command, "--help"], capture_output=True, check=True), 5)
     nothing = milliseconds(lambda: subprocess.run([sys.executable, "-c", ""], check=True), 5)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from idx_files import write_idx
 from pycaffe_lite import log, parallel, rng
+from rigs.idx_files import write_idx
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli_rig import Command
-from data_tools import run
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.solvers import get_solver
+from pycaffe_lite.solvers.registry import get_solver
+from rigs.cli_rig import Command
+from rigs.data_tools import run
 
 ROOT = Path(__file__).resolve().parent.parent
 SOLVERS = sorted((ROOT / "configs").glob("*/*solver.prototxt"))

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from pycaffe_lite import parallel
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.parallel import aligned_bytes, batch_slices, parallel_for, scratch, set_num_threads, slices
+from pycaffe_lite.memory import aligned_bytes, scratch
+from pycaffe_lite.parallel import batch_slices, parallel_for, set_num_threads, slices
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

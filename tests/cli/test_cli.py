@@ -10,9 +10,10 @@ import types
 import click
 import pytest
 
-from pycaffe_lite import __version__, cli
-from pycaffe_lite.cli.options import normalise, spellings
+import pycaffe_lite_cli as cli
+from pycaffe_lite import __version__
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite_cli.options import normalise, spellings
 
 
 @click.command()
@@ -160,7 +161,7 @@ STARTUP = """
 import sys
 from pycaffe_lite.cli import main
 main(["--help"], standalone_mode=False)
-heavy = {"numpy", "google.protobuf", "tqdm", "threadpoolctl", "matplotlib", "pycaffe_lite.cli.lr_plot"}
+heavy = {"numpy", "google.protobuf", "tqdm", "threadpoolctl", "matplotlib", "pycaffe_lite_cli.lr_plot.command"}
 sys.exit(f"imported {heavy & set(sys.modules)}" if heavy & set(sys.modules) else 0)
 """
 
@@ -172,7 +173,7 @@ def test_help_imports_nothing_slow():
 
 
 def test_runs_as_a_module():
-    command = [sys.executable, "-m", "pycaffe_lite.cli", "tarin"]
+    command = [sys.executable, "-m", "pycaffe_lite_cli", "tarin"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (result.returncode, result.stdout) == (2, "")
     assert "Usage: pycaffe-lite" in result.stderr

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools import files_in, messages, run
-from golden_formats import FORMATS, table, writable_copy
-from idx_files import write_idx
-from pycaffe_lite.data import compute_mean
-from pycaffe_lite.data.compute_mean import MeanImage
 from pycaffe_lite.data.mean import read_mean
-from pycaffe_lite.data.writers import write_database
 from pycaffe_lite.proto.caffe_pb2 import BlobProto, Datum
+from pycaffe_lite.tools import means as compute_mean
+from pycaffe_lite.tools.databases import write_database
+from pycaffe_lite.tools.means import MeanImage
+from rigs.data_tools import files_in, messages, run
+from rigs.golden_formats import FORMATS, table, writable_copy
+from rigs.idx_files import write_idx
 
 CASES = table("mean/mean.json")
 PACKAGES = {"png": "cv2", "jpg": "cv2", "leveldb": "plyvel"}

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools import files_in, messages, records, run, write_cifar10
 from pycaffe_lite.data.mean import read_mean
 from pycaffe_lite.proto.caffe_pb2 import Datum
+from rigs.data_tools import files_in, messages, records, run, write_cifar10
 
 pytest.importorskip("lmdb")
 

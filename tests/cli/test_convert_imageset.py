@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_tools import files_in, messages, records, run
-from golden_formats import FORMATS, table
-from pycaffe_lite.data.datum import DatumSource
+from pycaffe_lite.data.sources.datum import DatumSource
 from pycaffe_lite.proto.caffe_pb2 import Datum
+from rigs.data_tools import files_in, messages, records, run
+from rigs.golden_formats import FORMATS, table
 
 CASES = {name: case for name, case in table("db.json").items() if case["made_by"].startswith("convert_imageset")}
 # Another OpenCV, or JPEG library in it, may give other bytes for the same picture.

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools import files_in, messages, records, run
-from idx_files import write_idx
-from layer_rig import layer_param
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.layers import create
+from pycaffe_lite.layers.registry import create
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto.caffe_pb2 import Datum
 from pycaffe_lite.rng import set_random_seed
+from rigs.data_tools import files_in, messages, records, run
+from rigs.idx_files import write_idx
+from rigs.layer_rig import layer_param
 
 PACKAGES = {"lmdb": "lmdb", "leveldb": "plyvel"}
 

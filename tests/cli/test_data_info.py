@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools import files_in, run
-from golden_formats import FORMATS, writable_copy
-from idx_files import write_idx
-from pycaffe_lite.data.writers import write_database
 from pycaffe_lite.proto.caffe_pb2 import Datum
+from pycaffe_lite.tools.databases import write_database
+from rigs.data_tools import files_in, run
+from rigs.golden_formats import FORMATS, writable_copy
+from rigs.idx_files import write_idx
 
 
 def info(*args: str | Path) -> list[str]:
@@ -94,7 +94,7 @@ def test_idx_files(tmp_path: Path) -> None:
 
 
 def test_bars_of_plain_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pycaffe_lite.cli.data_info.can_show", lambda text: False)
+    monkeypatch.setattr("pycaffe_lite_cli.data_info.can_show", lambda text: False)
     assert info("db/raw_lmdb")[2].endswith("#" * 40)
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools import run, write_lmdb
-from golden_formats import FORMATS
-from pycaffe_lite.data.datum_label import float_labels_bytes
+from pycaffe_lite.data.sources.datum_label import float_labels_bytes
 from pycaffe_lite.proto.caffe_pb2 import Datum
+from rigs.data_tools import run, write_lmdb
+from rigs.golden_formats import FORMATS
 
 
 def info(*args: str | Path) -> list[str]:

@@ -10,9 +10,9 @@ from importlib import metadata
 import numpy as np
 import pytest
 
-from pycaffe_lite import cli
-from pycaffe_lite.cli import device_query
+import pycaffe_lite_cli as cli
 from pycaffe_lite.parallel import available_cpus
+from pycaffe_lite_cli import device_query
 
 
 def rows(output: str) -> dict[str, str]:

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cli_rig import NET, SOLVER, Command, write_run
-from golden_logs import FOLDER
-from idx_files import write_idx
-from net_rig import inner_product, layer, softmax_loss
+from rigs.cli_rig import NET, SOLVER, Command, write_run
+from rigs.golden_logs import FOLDER
+from rigs.idx_files import write_idx
+from rigs.net_rig import inner_product, layer, softmax_loss
 
 CASES: dict[str, Any] = json.loads((FOLDER / "errors.json").read_text())
 
@@ -185,7 +185,7 @@ def test_a_command_of_the_collection(name: str, collection: Path, monkeypatch: p
 
 @pytest.mark.parametrize("name", ["unknown_layer_type", "truncated_weights", "crop_too_big", "unknown_flag"])
 def test_a_real_process_gives_log_lines_and_one_sentence(name: str, collection: Path) -> None:
-    command = [sys.executable, "-m", "pycaffe_lite.cli", *CASES[name]["args"]]
+    command = [sys.executable, "-m", "pycaffe_lite_cli", *CASES[name]["args"]]
     result = subprocess.run(command, cwd=collection, capture_output=True, text=True, check=False, timeout=60)
     assert (result.returncode, result.stdout) == (2 if name in USAGE else 1, "")
     assert "Traceback" not in result.stderr

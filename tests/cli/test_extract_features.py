@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools import files_in, messages, records, run
-from idx_files import write_idx
-from pycaffe_lite import features
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TEST
 from pycaffe_lite.proto.caffe_pb2 import Datum
+from pycaffe_lite.tools import features
+from rigs.data_tools import files_in, messages, records, run
+from rigs.idx_files import write_idx
 
 pytest.importorskip("lmdb")
 

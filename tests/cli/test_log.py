@@ -11,10 +11,10 @@ from datetime import datetime
 import pytest
 from click.testing import CliRunner
 
-from golden_logs import FOLDER, HEAD
-from lenet import mnist_sources
 from pycaffe_lite import log
-from pycaffe_lite.cli import main
+from pycaffe_lite_cli import main
+from rigs.golden_logs import FOLDER, HEAD
+from rigs.lenet import mnist_sources
 
 LAST = 40
 

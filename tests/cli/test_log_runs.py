@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import pytest
 from click.testing import CliRunner
 
-from golden_logs import FOLDER, comparable, same_log
-from lenet import MNIST
 from pycaffe_lite import log
-from pycaffe_lite.cli import main
+from pycaffe_lite_cli import main
+from rigs.golden_logs import FOLDER, comparable, same_log
+from rigs.lenet import MNIST
 
 pytest.importorskip("lmdb")
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs POSIX signals")

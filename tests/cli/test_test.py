@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli_rig import NET, Command, values, write_run
-from net_rig import inner_product, layer
+from rigs.cli_rig import NET, Command, values, write_run
+from rigs.net_rig import inner_product, layer
 
 
 @pytest.fixture(autouse=True)

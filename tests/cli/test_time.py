@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli_rig import NET, Command, write_run
-from net_rig import layer
+from rigs.cli_rig import NET, Command, write_run
+from rigs.net_rig import layer
 
 
 @pytest.fixture(autouse=True)

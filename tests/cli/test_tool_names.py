@@ -7,10 +7,10 @@ import sys
 import click
 import pytest
 
-from data_tools import run
 from pycaffe_lite import log
-from pycaffe_lite.cli.options import normalise, spellings
-from pycaffe_lite.cli.progress import progress
+from pycaffe_lite_cli.options import normalise, spellings
+from pycaffe_lite_cli.progress import progress
+from rigs.data_tools import run
 
 NAMES = {
     "convert_imageset": "convert-imageset",

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from data_tools import files_in, messages, run
-from golden_formats import FORMATS, table
 from pycaffe_lite.proto.caffe_pb2 import NetParameter, SolverParameter
 from pycaffe_lite.proto.text import parse
+from rigs.data_tools import files_in, messages, run
+from rigs.golden_formats import FORMATS, table
 
 TEXTS = table("legacy.json")
 WEIGHTS = {name: case["upgraded"] for name, case in table("weights.json").items() if "upgraded" in case}

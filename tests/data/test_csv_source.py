@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pycaffe_lite.data.csv_file import CsvSource
+from pycaffe_lite.data.sources.csv import CsvSource
 from pycaffe_lite.errors import FileError
 
 

@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden_formats import FORMATS
-from idx_files import write_idx
-from net_rig import layer, make_net
-from pycaffe_lite.data import idx_file
-from pycaffe_lite.data.hdf5 import RowFile, read_list
-from pycaffe_lite.data.idx_file import IdxFile
-from pycaffe_lite.data.image_list import ImageListSource
-from pycaffe_lite.data.leveldb import LeveldbSource
-from pycaffe_lite.data.lmdb_file import LmdbFile
 from pycaffe_lite.data.mean import read_mean
+from pycaffe_lite.data.sources import idx_file
+from pycaffe_lite.data.sources.hdf5 import RowFile, read_list
+from pycaffe_lite.data.sources.idx_file import IdxFile
+from pycaffe_lite.data.sources.image_list import ImageListSource
+from pycaffe_lite.data.sources.leveldb import LeveldbSource
+from pycaffe_lite.data.sources.lmdb_file import LmdbFile
 from pycaffe_lite.errors import CaffeError, FileError
 from pycaffe_lite.proto.caffe_pb2 import BlobProto
+from rigs.golden_formats import FORMATS
+from rigs.idx_files import write_idx
+from rigs.net_rig import layer, make_net
 
 # -- pipes and devices ---------------------------------------------------------------------------------------
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden_formats import FORMATS, table, writable_copy
 from pycaffe_lite import log
-from pycaffe_lite.data.lmdb import LmdbSource
-from pycaffe_lite.data.source import Source, open_source
+from pycaffe_lite.data.open import open_source
+from pycaffe_lite.data.records import Source
+from pycaffe_lite.data.sources.lmdb import LmdbSource
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
 from pycaffe_lite.proto import caffe_pb2
+from rigs.golden_formats import FORMATS, table, writable_copy
 
 DATABASES = table("db.json")
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_tools import write_lmdb
-from pycaffe_lite.data.datum_label import float_labels_bytes, labels_of
-from pycaffe_lite.data.feed import Feed
-from pycaffe_lite.data.lmdb import LmdbSource
+from pycaffe_lite.data.batches import Feed
 from pycaffe_lite.data.shuffle import ShuffledSource
+from pycaffe_lite.data.sources.datum_label import float_labels_bytes, labels_of
+from pycaffe_lite.data.sources.lmdb import LmdbSource
 from pycaffe_lite.data.transformer import Transformer
 from pycaffe_lite.errors import CaffeError, ShapeError
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto.caffe_pb2 import Datum, TransformationParameter
+from rigs.data_tools import write_lmdb
 
 
 def datum(tail: bytes = b"", **fields: Any) -> bytes:

@@ -12,10 +12,10 @@ import time
 import numpy as np
 import pytest
 
-from decoding_rig import Slow, decoding, feed
 from pycaffe_lite.data.prefetch import Prefetcher
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.parallel import set_num_threads
+from rigs.decoding_rig import Slow, decoding, feed
 
 
 def test_restoring_while_images_are_decoded() -> None:
@@ -70,7 +70,7 @@ def run(code: str) -> None:
 import sys
 sys.path[:0] = {sys.path!r}
 import os
-import decoding_rig as t
+import rigs.decoding_rig as t
 from pycaffe_lite.data.prefetch import Prefetcher
 from pycaffe_lite.parallel import set_num_threads
 set_num_threads(4)

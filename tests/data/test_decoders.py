@@ -11,21 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from decoding_rig import decoding, feed
+from pycaffe_lite.data.batches import Feed
 from pycaffe_lite.data.decode import is_opencvs
 from pycaffe_lite.data.decoders import Decoders
-from pycaffe_lite.data.feed import Feed
-from pycaffe_lite.data.image_list import ImageListSource, ShuffledList
-from pycaffe_lite.data.lmdb import LmdbSource
+from pycaffe_lite.data.records import Source
 from pycaffe_lite.data.shuffle import ShuffledSource
-from pycaffe_lite.data.source import Source
+from pycaffe_lite.data.sources.image_list import ImageListSource, ShuffledList
+from pycaffe_lite.data.sources.lmdb import LmdbSource
+from pycaffe_lite.data.sources.window_file import read_window_file
+from pycaffe_lite.data.sources.windows import Cutter, WindowFeed
 from pycaffe_lite.data.transformer import Transformer
-from pycaffe_lite.data.window_file import read_window_file
-from pycaffe_lite.data.windows import Cutter, WindowFeed
 from pycaffe_lite.errors import CaffeError, FileError, ShapeError
 from pycaffe_lite.parallel import set_num_threads
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto.caffe_pb2 import Datum, TransformationParameter
+from rigs.decoding_rig import decoding, feed
 
 THREADS = [1, 2, 8]
 RANDOM = {"crop_size": 17, "mirror": True, "mean_value": [104.5, 117, 123], "scale": 0.1}
@@ -141,7 +141,7 @@ def test_images_of_opencv_come_out_as_others_do(
 ) -> None:
     pytest.importorskip("cv2")
     if mean.get("mean_file"):
-        from pycaffe_lite.data.compute_mean import mean_bytes
+        from pycaffe_lite.tools.means import mean_bytes
 
         (tmp_path / "mean").write_bytes(mean_bytes(generator.uniform(0, 255, (3, 16, 18)).astype(np.float32)))
         mean = {"mean_file": str(tmp_path / "mean")}

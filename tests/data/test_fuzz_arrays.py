@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_variants import EXTREMES, MANY, Kind, check, damage_file, run_net
-from idx_files import write_idx
-from net_rig import layer, make_net
 from pycaffe_lite.proto.caffe_pb2 import BlobProto
+from rigs.data_variants import EXTREMES, MANY, Kind, check, damage_file, run_net
+from rigs.idx_files import write_idx
+from rigs.net_rig import layer, make_net
 
 BATCH = 4
 SHAPE = (1, 6, 5)

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli_rig import Command
-from data_tools import write_cifar10
-from data_variants import MANY, Kind, check, damage_file, damaged
-from golden_formats import FORMATS
-from idx_files import write_idx
-from image_variants import encoded, hostile_image
-from net_rig import inner_product, layer
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TEST
+from rigs.cli_rig import Command
+from rigs.data_tools import write_cifar10
+from rigs.data_variants import MANY, Kind, check, damage_file, damaged
+from rigs.golden_formats import FORMATS
+from rigs.idx_files import write_idx
+from rigs.image_variants import encoded, hostile_image
+from rigs.net_rig import inner_product, layer
 
 DATA = 'data_param { source: "x-images" backend: IDX batch_size: 3 }'
 COMMANDS = (

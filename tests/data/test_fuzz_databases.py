@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from data_variants import EXTREMES, MANY, Kind, check, damage_file, damaged, run_net
-from golden_formats import FORMATS
-from image_variants import encoded, hostile_image
-from net_rig import layer
 from pycaffe_lite.proto.caffe_pb2 import Datum
+from rigs.data_variants import EXTREMES, MANY, Kind, check, damage_file, damaged, run_net
+from rigs.golden_formats import FORMATS
+from rigs.image_variants import encoded, hostile_image
+from rigs.net_rig import layer
 
 BATCH = 5
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from data_variants import LONGEST_TEXT, MEMORY, Kind, check_results, results_of
 from pycaffe_lite.errors import CaffeError
+from rigs.data_variants import LONGEST_TEXT, MEMORY, Kind, check_results, results_of
 
 FAULTS = {
     "none": "",

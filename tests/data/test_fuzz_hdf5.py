@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_variants import MANY, Kind, check, damage_file, damaged, run_net
-from net_rig import layer
+from rigs.data_variants import MANY, Kind, check, damage_file, damaged, run_net
+from rigs.net_rig import layer
 
 BATCH = 4
 

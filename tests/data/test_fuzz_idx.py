@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_variants import EXTREMES, MANY, Kind, check, damage_file, damaged, run_net
-from idx_files import write_idx
-from net_rig import layer
+from rigs.data_variants import EXTREMES, MANY, Kind, check, damage_file, damaged, run_net
+from rigs.idx_files import write_idx
+from rigs.net_rig import layer
 
 BATCH = 5
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from data_variants import MANY, Kind, check, damage_file, damaged, run_net
-from image_variants import encoded, hostile_image
-from net_rig import layer
+from rigs.data_variants import MANY, Kind, check, damage_file, damaged, run_net
+from rigs.image_variants import encoded, hostile_image
+from rigs.net_rig import layer
 
 BATCH = 3
 LABELS = ("0", "3", "-1", "+2", "2147483647", "2147483648", "1e3", "1.5", "nan", "", "9" * 400, "\u0663", "x")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_variants import EXTREMES, MANY, Kind, check, damage_file, damaged, run_net
-from net_rig import layer
+from rigs.data_variants import EXTREMES, MANY, Kind, check, damage_file, damaged, run_net
+from rigs.net_rig import layer
 
 BATCH = 5
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pycaffe_lite.data import idx_file
-from pycaffe_lite.data.idx_file import IdxFile
+from pycaffe_lite.data.sources import idx_file
+from pycaffe_lite.data.sources.idx_file import IdxFile
 from pycaffe_lite.errors import CaffeError, FileError
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from idx_files import write_idx
 from pycaffe_lite import log
-from pycaffe_lite.data.idx import IdxSource
+from pycaffe_lite.data.sources.idx import IdxSource
 from pycaffe_lite.errors import FileError
+from rigs.idx_files import write_idx
 
 MNIST = Path(__file__).parents[2] / "data" / "mnist"
 

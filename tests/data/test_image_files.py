@@ -8,18 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden_formats import FORMATS
-from pycaffe_lite.data.image_files import (
-    ListedImage,
-    find_folder,
-    pixels,
-    read_bytes,
-    read_list,
-    resize,
-    shuffled,
-)
+from pycaffe_lite.data.images import ListedImage, find_folder, pixels, read_bytes, read_list, resize, shuffled
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
 from pycaffe_lite.rng import Generator
+from rigs.golden_formats import FORMATS
 
 
 def listed(tmp_path: Path, text: bytes) -> list[ListedImage]:

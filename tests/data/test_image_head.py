@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from image_variants import bmp, claiming, encoded, many_scans, png
 from pycaffe_lite.data.decode import decode
 from pycaffe_lite.data.image_head import check_head, claim_of
 from pycaffe_lite.errors import CaffeError
+from rigs.image_variants import bmp, claiming, encoded, many_scans, png
 
 cv2 = pytest.importorskip("cv2")
 

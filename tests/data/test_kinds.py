@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden_formats import FORMATS, writable_copy
-from idx_files import write_idx
-from pycaffe_lite.data.kinds import kind_of, open_kind
-from pycaffe_lite.data.source import open_source
+from pycaffe_lite.data.open import kind_of, open_kind, open_source
 from pycaffe_lite.errors import FileError
 from pycaffe_lite.proto.caffe_pb2 import DataParameter
+from rigs.golden_formats import FORMATS, writable_copy
+from rigs.idx_files import write_idx
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden_formats import FORMATS, table
-from pycaffe_lite.data.lmdb_file import LmdbFile
+from pycaffe_lite.data.sources.lmdb_file import LmdbFile
 from pycaffe_lite.errors import CaffeError, FileError
+from rigs.golden_formats import FORMATS, table
 
 LMDBS = {
     name: entry["records"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pycaffe_lite.data.npz_file import NpzSource
+from pycaffe_lite.data.sources.npz import NpzSource
 from pycaffe_lite.errors import FileError
 
 

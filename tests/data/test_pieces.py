@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from decoding_rig import Slow, feed
 from pycaffe_lite.data.pieces import Pieces
-from pycaffe_lite.data.source import Records, Source
+from pycaffe_lite.data.records import Records, Source
 from pycaffe_lite.errors import CaffeError
+from rigs.decoding_rig import Slow, feed
 
 
 class Array(Source):

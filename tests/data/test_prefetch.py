@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from pycaffe_lite import log
-from pycaffe_lite.data.feed import Feed
+from pycaffe_lite.data.batches import Feed
 from pycaffe_lite.data.prefetch import Prefetcher, depth_for
+from pycaffe_lite.data.records import Records, Source
 from pycaffe_lite.data.shuffle import ShuffledSource
-from pycaffe_lite.data.source import Records, Source
 from pycaffe_lite.data.transformer import Transformer
 from pycaffe_lite.errors import CaffeError, ShapeError
 from pycaffe_lite.phase import TRAIN

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden_formats import FORMATS
 from pycaffe_lite.data.transformer import Transformer
 from pycaffe_lite.errors import CaffeError, FileError, ShapeError
 from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto import caffe_pb2
+from rigs.golden_formats import FORMATS
 
 SEED = 7
 MEAN_SHAPE = (3, 10, 12)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layer_rig import CHANNELS_LAST, Rig
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.formats.caffemodel import read_weights
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.proto.text import parse
-from pycaffe_lite.proto.weights import read_weights
+from rigs.layer_rig import CHANNELS_LAST, Rig
 
 NORM = 'type: "BatchNorm" bottom: "x" top: "y"'
 X = np.random.default_rng(7).normal(3, 2, (4, 3, 5, 6))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layer_rig import Rig
 from pycaffe_lite.errors import CaffeError
+from rigs.layer_rig import Rig
 
 LAYERS = pytest.mark.parametrize(("layer", "param"), [("Bias", "bias_param"), ("Scale", "scale_param")])
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layer_rig import Rig
 from pycaffe_lite.errors import CaffeError
+from rigs.layer_rig import Rig
 
 
 def text(fields: str = "") -> str:

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layer_rig import CHANNELS_LAST, Rig
-from net_rig import make_net
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers import window_product
+from pycaffe_lite.kernels import window_product
+from pycaffe_lite.kernels.depthwise import DepthwiseProduct
+from pycaffe_lite.kernels.window_product import WindowProduct
 from pycaffe_lite.layers.convolution_base import ConvolutionBase
-from pycaffe_lite.layers.depthwise import DepthwiseProduct
-from pycaffe_lite.layers.window_product import WindowProduct
+from rigs.layer_rig import CHANNELS_LAST, Rig
+from rigs.net_rig import make_net
 
 Lengths = tuple[int, int]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layer_rig import CHANNELS_LAST, Rig
 from pycaffe_lite.errors import CaffeError
+from rigs.layer_rig import CHANNELS_LAST, Rig
 
 TEXT = 'type: "Crop" bottom: "x" bottom: "like" top: "y" '
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layer_rig import CHANNELS_LAST, Rig
 from pycaffe_lite import rng
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.phase import TEST
+from rigs.layer_rig import CHANNELS_LAST, Rig
 
 SHAPE = (3, 4, 5, 6)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layer_rig import Rig
 from pycaffe_lite import rng
 from pycaffe_lite.errors import CaffeError
+from rigs.layer_rig import Rig
 
 
 def dummy_text(param: str, tops: int = 2) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layer_rig import CHANNELS_LAST, Rig
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
+from rigs.layer_rig import CHANNELS_LAST, Rig
 
 
 def text(bottoms: int, fields: str = "", top: str = "y") -> str:

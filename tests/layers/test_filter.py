@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradient_check import check_gradients
-from layer_rig import CHANNELS_LAST, Rig
-from net_rig import make_net
 from pycaffe_lite.errors import CaffeError
+from rigs.gradient_check import check_gradients
+from rigs.layer_rig import CHANNELS_LAST, Rig
+from rigs.net_rig import make_net
 
 TEXT = 'type: "Filter" bottom: "x" bottom: "keep" top: "y" '
 NET = """

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden_formats import FORMATS
-from layer_rig import layer_param
 from pycaffe_lite import rng
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.data import hdf5
+from pycaffe_lite.data.sources import hdf5
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers import create
 from pycaffe_lite.layers.hdf5_data import HDF5Data
+from pycaffe_lite.layers.registry import create
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.proto.text import parse
+from rigs.golden_formats import FORMATS
+from rigs.layer_rig import layer_param
 
 h5py = pytest.importorskip("h5py")
 

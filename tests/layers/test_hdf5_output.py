@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden_formats import FORMATS
-from layer_rig import Rig
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TEST
+from rigs.golden_formats import FORMATS
+from rigs.layer_rig import Rig
 
 h5py = pytest.importorskip("h5py")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layer_rig import Rig
-from net_rig import inputs, layer, make_net
 from pycaffe_lite.errors import CaffeError
+from rigs.layer_rig import Rig
+from rigs.net_rig import inputs, layer, make_net
 
 
 def text(norm: str = "L1") -> str:

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden_formats import FORMATS, table
-from layer_rig import layer_param
 from pycaffe_lite import rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers import create
 from pycaffe_lite.layers.image_data import ImageData
+from pycaffe_lite.layers.registry import create
 from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.proto.text import parse
+from rigs.golden_formats import FORMATS, table
+from rigs.layer_rig import layer_param
 
 cv2 = pytest.importorskip("cv2")
 

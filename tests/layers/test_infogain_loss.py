@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from layer_rig import Rig
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto import caffe_pb2
+from rigs.layer_rig import Rig
 
 SHAPE, LABELS = (2, 3, 4), (2, 4)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from layer_rig import layer_param
 from pycaffe_lite import layers
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers import MODULES, create, layer_class, layer_type_list
-from pycaffe_lite.layers.base import Layer, register_layer, registered
+from pycaffe_lite.layers.contract import Layer, register_layer, registered
+from pycaffe_lite.layers.registry import MODULES, create, layer_class, layer_type_list
 from pycaffe_lite.phase import TEST
+from rigs.layer_rig import layer_param
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -28,7 +28,7 @@ def test_each_registered_class_of_ours_is_in_the_table() -> None:
 
 
 def test_names_are_sorted_and_hold_a_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pycaffe_lite.layers.base._REGISTRY", dict(registered()))
+    monkeypatch.setattr("pycaffe_lite.layers.contract._REGISTRY", dict(registered()))
 
     @register_layer("Mine")
     class Mine(Layer):

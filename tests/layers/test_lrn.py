@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layer_rig import CHANNELS_LAST, Rig
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers import lrn_region
+from pycaffe_lite.kernels import neighbours as lrn_region
+from rigs.layer_rig import CHANNELS_LAST, Rig
 
 
 def text(fields: str, top: str = "y") -> str:

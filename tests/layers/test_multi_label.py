@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_tools import write_lmdb
-from layer_rig import layer_param
-from net_rig import inner_product, layer, make_solver
 from pycaffe_lite import rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers import create
-from pycaffe_lite.layers.feed_layer import FeedLayer
+from pycaffe_lite.layers.feed_base import FeedLayer
+from pycaffe_lite.layers.registry import create
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto.caffe_pb2 import Datum
+from rigs.data_tools import write_lmdb
+from rigs.layer_rig import layer_param
+from rigs.net_rig import inner_product, layer, make_solver
 
 Opened = tuple[FeedLayer, list[Blob]]
 

@@ -7,8 +7,8 @@ from math import log
 import numpy as np
 import pytest
 
-from layer_rig import Rig
 from pycaffe_lite.errors import CaffeError
+from rigs.layer_rig import Rig
 
 LOSS = 'type: "MultinomialLogisticLoss" bottom: "p" bottom: "label" top: "loss"'
 

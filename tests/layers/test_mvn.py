@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layer_rig import CHANNELS_LAST, Rig
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.proto.text import parse
+from rigs.layer_rig import CHANNELS_LAST, Rig
 
 
 def text(fields: str, top: str = "y") -> str:

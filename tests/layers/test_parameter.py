@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from net_rig import make_net
 from pycaffe_lite.net import Net
+from rigs.net_rig import make_net
 
 NET = """
     layer { name: "p" type: "Parameter" top: "w" param { lr_mult: LR } parameter_param { shape { dim: 2 dim: 3 } } }

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layer_rig import CHANNELS_LAST, Rig
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers.pooling_methods import LEAST
+from pycaffe_lite.kernels.pooling import LEAST
+from rigs.layer_rig import CHANNELS_LAST, Rig
 
 Pair = tuple[int, int]
 

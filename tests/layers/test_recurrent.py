@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layer_rig import Rig
 from pycaffe_lite import rng
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers.recurrent import Recurrent
+from pycaffe_lite.layers.recurrent_base import Recurrent
 from pycaffe_lite.net import Net
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.proto.text import parse
+from rigs.layer_rig import Rig
 
 KINDS = ("LSTM", "RNN")
 X = (5, 2, 3)

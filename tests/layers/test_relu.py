@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layer_rig import Rig
+from rigs.layer_rig import Rig
 
 X = np.array([-2, -0.0, 0, 3, np.nan])
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layer_rig import Rig
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers.rows import add_rows
+from pycaffe_lite.layers.rows_base import add_rows
 from pycaffe_lite.parallel import set_num_threads
+from rigs.layer_rig import Rig
 
 REINDEX = 'type: "BatchReindex" bottom: "x" bottom: "index" top: "y" '
 EMBED = 'type: "Embed" bottom: "x" top: "y" '

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from layer_rig import Rig
+from rigs.layer_rig import Rig
 
 
 def test_gradient_is_zero_where_it_is_wanted() -> None:

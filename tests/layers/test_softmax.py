@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layer_rig import Rig
 from pycaffe_lite.errors import CaffeError
+from rigs.layer_rig import Rig
 
 SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=5)
 

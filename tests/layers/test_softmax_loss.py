@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layer_rig import Rig
 from pycaffe_lite.errors import CaffeError
+from rigs.layer_rig import Rig
 
 LOSS = 'type: "SoftmaxWithLoss" bottom: "x" bottom: "label" top: "loss" '
 FLT_MIN = 1.1754943508222875e-38

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from layer_rig import Rig
+from rigs.layer_rig import Rig
 
 TEXT = 'type: "Split" bottom: "x" top: "y" top: "z"'
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layer_rig import CHANNELS_LAST, Rig
 from pycaffe_lite import rng
 from pycaffe_lite.phase import TEST
+from rigs.layer_rig import CHANNELS_LAST, Rig
 
 TEXT = 'type: "Pooling" bottom: "x" top: "y" pooling_param { pool: STOCHASTIC kernel_size: 2 stride: 2 }'
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from layer_rig import layer_param
 from pycaffe_lite import rng
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.data.windows import Cutter
+from pycaffe_lite.data.sources.windows import Cutter
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers import create
+from pycaffe_lite.layers.registry import create
 from pycaffe_lite.layers.window_data import WindowData
 from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto import caffe_pb2
+from rigs.layer_rig import layer_param
 
 cv2 = pytest.importorskip("cv2")
 

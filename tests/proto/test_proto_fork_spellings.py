@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pycaffe_lite.errors import CaffeError, ParseError
-from pycaffe_lite.layers import create
+from pycaffe_lite.layers.registry import create
 from pycaffe_lite.proto import caffe_pb2, fork_spellings
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, SolverParameter
 from pycaffe_lite.proto.read import read_net, read_solver

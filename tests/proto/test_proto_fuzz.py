@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.formats.caffemodel import read_blob, read_state, read_weights
 from pycaffe_lite.proto.caffe_pb2 import NetParameter
 from pycaffe_lite.proto.printer import to_text
 from pycaffe_lite.proto.read import read_net, read_solver
 from pycaffe_lite.proto.text import parse
-from pycaffe_lite.proto.weights import read_blob, read_state, read_weights
 
 FORMATS = Path(__file__).parent.parent / "golden" / "formats"
 TEXTS = sorted((FORMATS / "legacy").glob("*.prototxt"))

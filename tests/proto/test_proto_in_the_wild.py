@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from proto_rig import CLASSES, DATA, LOSS, RATE, write
 from pycaffe_lite.errors import CaffeError, ParseError
-from pycaffe_lite.layers import create
+from pycaffe_lite.layers.registry import create
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, SolverParameter
 from pycaffe_lite.proto.read import read_net
 from pycaffe_lite.proto.text import parse
-from pycaffe_lite.solvers import get_solver
+from pycaffe_lite.solvers.registry import get_solver
+from rigs.proto_rig import CLASSES, DATA, LOSS, RATE, write
 
 V1_DATA = """layers {
   name: "data" type: DUMMY_DATA top: "data" top: "label"

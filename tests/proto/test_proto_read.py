@@ -9,7 +9,7 @@ import pytest
 
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError, FileError, ParseError
-from pycaffe_lite.proto.files import LARGEST_TEXT
+from pycaffe_lite.paths import LARGEST_TEXT
 from pycaffe_lite.proto.read import find_file, read_net, read_solver, read_solver_text
 
 WEIGHTS = Path(__file__).parent.parent / "golden" / "formats" / "weights"

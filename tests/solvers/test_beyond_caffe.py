@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cli_rig import Command
-from net_rig import fill, inner_product, inputs, layer, logged, make_solver, messages
-from pycaffe_lite import lr_policy, lr_policy_forks
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.lr_policy_forks import Plateau
+from pycaffe_lite.formats.caffemodel import read_state
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
-from pycaffe_lite.proto.weights import read_state
-from pycaffe_lite.solvers import SGDSolver
-from random_run import run, same_bits, write_random_run
+from pycaffe_lite.solvers import plateau as lr_policy_forks
+from pycaffe_lite.solvers import rates as lr_policy
+from pycaffe_lite.solvers.plateau import Plateau
+from pycaffe_lite.solvers.sgd import SGDSolver
+from rigs.cli_rig import Command
+from rigs.net_rig import fill, inner_product, inputs, layer, logged, make_solver, messages
+from rigs.random_run import run, same_bits, write_random_run
 
 
 def solver(policy: str, **fields: Any) -> SolverParameter:

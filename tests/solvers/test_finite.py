@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli_rig import NET as TINY
-from cli_rig import SOLVER, Command, write_run
-from net_rig import fill, inner_product, inputs, layer, make_solver, softmax_loss
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import Diverged
-from pycaffe_lite.finite import is_finite
 from pycaffe_lite.layers.inner_product import InnerProduct
-from pycaffe_lite.solvers import SGDSolver
-from random_run import TYPES
+from pycaffe_lite.net.finite import is_finite
+from pycaffe_lite.solvers.sgd import SGDSolver
+from rigs.cli_rig import NET as TINY
+from rigs.cli_rig import SOLVER, Command, write_run
+from rigs.net_rig import fill, inner_product, inputs, layer, make_solver, softmax_loss
+from rigs.random_run import TYPES
 
 NET = (
     inputs(x=[4, 3], label=[4])

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden_solvers import FOLDER, LOSS, GoldenCase, arrays, cases, fed_solver, read_case, same_state, same_texts
-from net_rig import logged, messages
 from pycaffe_lite.proto.read import read_solver_text
+from rigs.golden_solvers import FOLDER, LOSS, GoldenCase, arrays, cases, fed_solver, read_case, same_state, same_texts
+from rigs.net_rig import logged, messages
 
 CASES = cases()
 RESUMED = sorted(name for name, case in CASES.items() if "resume" in case)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from random_run import write_random_run
+from rigs.random_run import write_random_run
 
 STATM = Path("/proc/self/statm")
 pytestmark = pytest.mark.skipif(not STATM.exists(), reason="needs Linux")
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not STATM.exists(), reason="needs Linux")
 # In a process of its own, whose memory nobody else uses.
 GROWTH = """
 import gc, os
-from pycaffe_lite.solvers import get_solver
+from pycaffe_lite.solvers.registry import get_solver
 
 def resident():
     gc.collect()

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from idx_files import write_idx
-from net_rig import inner_product, layer, logged, make_solver, messages, softmax_loss
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.solvers import SGDSolver
+from pycaffe_lite.solvers.sgd import SGDSolver
+from rigs.idx_files import write_idx
+from rigs.net_rig import inner_product, layer, logged, make_solver, messages, softmax_loss
 
 BASE = 'base_lr: 0.1 lr_policy: "fixed" random_seed: 1 max_iter: 1 snapshot_after_train: false '
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from net_rig import fill, inner_product, inputs, iter_size_weights, layer, make_solver, softmax_loss
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.layers import base
-from pycaffe_lite.layers.loss import LossLayer
-from pycaffe_lite.solvers import SGDSolver
+from pycaffe_lite.layers import contract as base
+from pycaffe_lite.layers.loss_base import LossLayer
+from pycaffe_lite.solvers.sgd import SGDSolver
+from rigs.net_rig import fill, inner_product, inputs, iter_size_weights, layer, make_solver, softmax_loss
 
 ROWS, INPUTS = 8, 3
 FIXED = 'lr_policy: "fixed" snapshot_after_train: false max_iter: 100 '

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from idx_files import write_idx
-from lenet import idx_sources
-from net_rig import make_solver
 from pycaffe_lite import parallel
+from rigs.idx_files import write_idx
+from rigs.lenet import idx_sources
+from rigs.net_rig import make_solver
 
 LENET = Path(__file__).parent.parent / "golden" / "training" / "lenet" / "lenet.prototxt"
 SOLVER = (
@@ -56,7 +56,7 @@ def test_the_command_gives_the_same_files_at_any_number_of_threads(folder: Path)
         command = [
             sys.executable,
             "-m",
-            "pycaffe_lite.cli",
+            "pycaffe_lite_cli",
             "train",
             "--solver=solver.prototxt",
             f"--threads={threads}",

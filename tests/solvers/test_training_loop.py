@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from idx_files import write_idx
-from net_rig import data_threads, inner_product, layer, logged, make_solver, messages, softmax_loss, write_solver
 from pycaffe_lite.errors import CaffeError, FileError
-from pycaffe_lite.solvers import SGDSolver, get_solver
-from pycaffe_lite.solvers.base import SNAPSHOT, STOP
+from pycaffe_lite.solvers.loop import SNAPSHOT, STOP
+from pycaffe_lite.solvers.registry import get_solver
 from pycaffe_lite.solvers.report import IterationReport, TestReport
+from pycaffe_lite.solvers.sgd import SGDSolver
+from rigs.idx_files import write_idx
+from rigs.net_rig import data_threads, inner_product, layer, logged, make_solver, messages, softmax_loss, write_solver
 
 ONES = """dummy_data_param {
   shape { dim: 4 dim: 3 } shape { dim: 4 }
@@ -321,7 +322,7 @@ def test_a_snapshot_that_cannot_be_written_does_not_end_the_training(
     def full(files: object, path: str, pieces: object) -> None:
         raise FileError(f"Cannot write {path}: No space left on device.")
 
-    monkeypatch.setattr("pycaffe_lite.files.FileSet.add", full)
+    monkeypatch.setattr("pycaffe_lite.writing.FileSet.add", full)
     lines = logged()
     solver = make_solver(folder, NET, BASE + 'max_iter: 4 snapshot: 2 snapshot_prefix: "s"')
     solver.solve()

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from net_rig import fill, inner_product, inputs, iter_size_weights, layer, make_solver
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.solvers import SGDSolver
-from random_run import TYPES
+from pycaffe_lite.solvers.sgd import SGDSolver
+from rigs.net_rig import fill, inner_product, inputs, iter_size_weights, layer, make_solver
+from rigs.random_run import TYPES
 
 ROWS, INPUTS, RATE = 8, 4, 0.05
 BASE = f'lr_policy: "fixed" base_lr: {RATE} snapshot_after_train: false max_iter: 100 '
@@ -70,7 +70,7 @@ RULES: dict[str, tuple[Rule, str]] = {
 
 
 def test_there_is_a_rule_for_each_solver() -> None:
-    from pycaffe_lite.solvers import MODULES
+    from pycaffe_lite.solvers.registry import MODULES
 
     assert set(RULES) == set(MODULES) == set(TYPES)
 

@@ -1,0 +1,193 @@
+"""`pycaffe-lite train`: train a net as a solver file says."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pycaffe_lite_cli.common import computing_options, quiet_option, start
+
+if TYPE_CHECKING:
+    from pycaffe_lite.solvers.loop import Solver
+
+NOT_MET = 3
+"""The exit status when an expectation is not met."""
+
+DIVERGED = 4
+"""The exit status when a loss, gradient or parameter is not finite."""
+
+
+@click.command(short_help="Train a net, from scratch, from weights or from a snapshot.")
+@click.option("--solver", "solver_path", metavar="FILE", help="The solver, a prototxt.")
+@click.option("--snapshot", metavar="FILE|auto", help="Go on from this .solverstate, or the .caffemodel beside it; "
+              "auto: from the newest whole one of the solver's prefix, if there is any.")  # fmt: skip
+@click.option("--weights", metavar="FILE[,FILE…]", help="Start from the weights of these .caffemodel files.")
+@click.option("--iterations", type=click.IntRange(0), help="Train that many iterations: sets max_iter.")
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Set a field of the solver; repeatable.")
+@click.option("--expect", "expectations", metavar="'NAME>=VALUE'", multiple=True,
+              help="Exit with status 3 unless the last test meets this; repeatable.")  # fmt: skip
+@click.option("--keep-last", type=click.IntRange(1), metavar="N", help="Remove all snapshots but the last N.")
+@click.option("--keep-best", metavar="NAME", help="Save the weights with the best test output NAME, of a loss the "
+              "lowest and else the highest, to PREFIX_best.caffemodel.")  # fmt: skip
+@click.option("--patience", type=click.IntRange(1), metavar="N",
+              help="Stop after N tests without a better NAME of --keep-best.")  # fmt: skip
+@click.option("--check-finite/--no-check-finite", default=True, show_default=True,
+              help="Stop if a loss, gradient or parameter is infinite or not a number.")  # fmt: skip
+@click.option("--level", type=int, default=0, show_default=True, help="The level of the train net's state.")
+@click.option("--stage", default="", metavar="A,B", help="The stages of the train net's state.")
+@click.option("--phase", type=click.Choice(["TRAIN", "TEST"]), help="Without effect in train, as in Caffe.")
+@click.option("--sigint_effect", type=click.Choice(["stop", "snapshot", "none"]), default="stop", show_default=True,
+              help="What SIGINT (Ctrl-C) does; stop takes a snapshot first.")  # fmt: skip
+@click.option("--sighup_effect", type=click.Choice(["stop", "snapshot", "none"]), default="snapshot",
+              show_default=True, help="What SIGHUP does.")  # fmt: skip
+@computing_options
+@quiet_option
+def train(
+    solver_path: str | None,
+    snapshot: str | None,
+    weights: str | None,
+    iterations: int | None,
+    settings: tuple[str, ...],
+    expectations: tuple[str, ...],
+    keep_last: int | None,
+    keep_best: str | None,
+    patience: int | None,
+    check_finite: bool,
+    level: int,
+    stage: str,
+    phase: str | None,
+    sigint_effect: str,
+    sighup_effect: str,
+    gpu: str | None,
+    threads: int | None,
+    quiet: bool,
+) -> None:
+    """Train a net as a solver file says, and log what Caffe would.
+
+    A snapshot is PREFIX_iter_N.caffemodel and .solverstate, as in Caffe, and .resume, with which a run that goes
+    on from it gives the bits of one that never stopped. Exit status: 0 finished, or asked to stop; 1 an error; 2
+    wrong usage; 3 an expectation was not met; 4 a number was not finite.
+
+    \b
+    Examples:
+      pycaffe-lite train --solver configs/lenet/lenet_solver.prototxt
+      pycaffe-lite train --solver solver.prototxt --snapshot lenet_iter_5000.solverstate
+      pycaffe-lite train --solver solver.prototxt --snapshot auto --keep-last 3 --keep-best accuracy --patience 10
+      pycaffe-lite train --solver solver.prototxt --set base_lr=0.001 --expect 'accuracy>=0.97'
+    """
+    if not solver_path:
+        raise click.UsageError("Give the solver: --solver solver.prototxt.")
+    if snapshot and weights and snapshot != "auto":
+        raise click.UsageError("Give --snapshot to resume or --weights to finetune, not both.")
+    if patience and not keep_best:
+        raise click.UsageError("--patience needs to know of what: give --keep-best NAME, too.")
+    from pycaffe_lite import log
+    from pycaffe_lite.solvers.registry import get_solver
+    from pycaffe_lite_cli.train.expect import Expectations
+    from pycaffe_lite_cli.train.settings import read_settings
+    from pycaffe_lite_cli.train.signals import handled_signals
+
+    expected = Expectations(expectations)
+    start(gpu, threads, quiet)
+    text = read_settings(solver_path, settings)
+    _apply_options(text.param, iterations, level, stage, weights)
+    log.info("Use CPU.")
+    solver = get_solver(text)
+    with contextlib.closing(solver), _endings(solver):
+        expected.check_names(solver)
+        solver.keep_last, solver.check_finite = keep_last, check_finite
+        if keep_best:
+            solver.follow(keep_best, patience)
+        _resume(solver, snapshot)
+        log.info("Starting Optimization")
+        with handled_signals(solver, sigint_effect, sighup_effect), _progress(solver, quiet) as tick:
+            for report in solver.run():
+                tick(report)
+                expected.note(report)
+            if expected.outdated(solver):
+                for report in solver.test_all():
+                    expected.note(report)
+        log.info("Optimization Done.")
+        if solver.stopped_early or solver.out_of_patience:
+            log.info(_saved(solver))
+    problem = "" if solver.stopped_early else expected.problem()
+    if problem:
+        click.echo(problem, err=True)
+        raise click.exceptions.Exit(NOT_MET)
+
+
+def _resume(solver: Solver, snapshot: str | None) -> None:
+    from pycaffe_lite import log
+
+    if snapshot == "auto":
+        solver.restore_newest()
+    elif snapshot:
+        log.info(f"Resuming from {snapshot}")
+        solver.restore(snapshot)
+
+
+@contextlib.contextmanager
+def _endings(solver: Solver) -> Iterator[None]:
+    """Says of a run that ends before its time what there is to go on from."""
+    from pycaffe_lite import log
+    from pycaffe_lite.errors import Diverged
+
+    try:
+        yield
+    except Diverged as problem:
+        click.echo(f"Error: {problem} {_saved(solver)}", err=True)
+        raise click.exceptions.Exit(DIVERGED) from None
+    except KeyboardInterrupt:
+        log.info(f"Stopped at once. {_saved(solver)}")
+        raise
+
+
+def _saved(solver: Solver) -> str:
+    if not solver.last_snapshot:
+        return "There is no snapshot to go on from."
+    return f"To go on from the last snapshot: --snapshot {solver.last_snapshot}"
+
+
+def _apply_options(param: Any, iterations: int | None, level: int, stage: str, weights: str | None) -> None:
+    """Puts what the options say into the solver's parameters."""
+    from pycaffe_lite import log
+
+    param.train_state.level = level
+    param.train_state.stage.extend(stage.split(","))
+    if iterations is not None:
+        param.max_iter = iterations
+    if weights:
+        del param.weights[:]
+        param.weights.append(weights)
+    if param.HasField("solver_mode") and param.solver_mode == param.GPU:
+        log.warning("solver_mode: GPU: there is no GPU here; training goes on the CPU.")
+
+
+@contextlib.contextmanager
+def _progress(solver: Solver, quiet: bool) -> Iterator[Any]:
+    """A progress bar, on a terminal only; the log lines scroll above it."""
+    import sys
+
+    from pycaffe_lite import log
+    from pycaffe_lite.solvers.report import IterationReport
+
+    if quiet or not sys.stderr.isatty():
+        yield lambda report: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=solver.param.max_iter, initial=solver.iter, unit="iter", leave=False, dynamic_ncols=True) as bar:
+
+        def tick(report: Any) -> None:
+            if isinstance(report, IterationReport):
+                bar.set_postfix(loss=f"{report.smoothed_loss:.4g}", refresh=False)
+                bar.update()
+
+        log.set_sink(lambda line: tqdm.write(line, file=sys.stderr))
+        try:
+            yield tick
+        finally:
+            log.set_sink(None)

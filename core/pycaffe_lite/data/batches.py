@@ -1,0 +1,175 @@
+"""From a source to batches: reading on, round the end, and transforming."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pycaffe_lite import log
+from pycaffe_lite.data.decoders import Decoders, Undecoded
+from pycaffe_lite.data.pieces import Pieces
+from pycaffe_lite.data.records import Records, Source
+from pycaffe_lite.data.shuffle import ShuffledSource
+from pycaffe_lite.data.transformer import Transformer
+from pycaffe_lite.errors import CaffeError, ShapeError
+
+# Integers and arrays of integers by name: what an exact resume needs.
+State = dict[str, Any]
+
+
+@dataclass
+class Batch:
+    """What a forward pass takes, and where reading goes on after it.
+
+    Attributes:
+        data: batch x C x H x W, float32.
+        labels: batch, or batch x k for records with k labels each, float32.
+        after: the feed's state once this batch has been delivered.
+    """
+
+    data: NDArray[np.float32]
+    labels: NDArray[np.float32]
+    after: State = field(default_factory=dict)
+
+
+class Feed:
+    """Batches of consecutive records; after the last record comes the first, within a batch too, as in Caffe.
+
+    Args:
+        source: where the records come from.
+        transformer: what is done to them.
+        batch_size: records in a batch, 1 or more.
+    """
+
+    def __init__(self, source: Source, transformer: Transformer, batch_size: int) -> None:
+        self._source = source
+        self._transformer = transformer
+        self._batch_size = batch_size
+        self._position = 0
+        self._pieces = Pieces(source, batch_size)
+        self._decoders = Decoders()
+
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The shapes of the next batch's data and labels; as in Caffe, its first record decides."""
+        first = self._source.read(self._position, 1)
+        return self._shape_of(first.images[0]), self._label_shape(first)
+
+    def state(self) -> State:
+        """Where the next batch begins: `position`, if there are such, `shuffle_seed` and `generator`."""
+        state: State = {"position": self._position}
+        if isinstance(self._source, ShuffledSource):
+            state["shuffle_seed"] = self._source.seed
+        if (generator := self._transformer.state()) is not None:
+            state["generator"], state["generator_position"] = generator
+        return state
+
+    def restore(self, state: State) -> None:
+        """Goes on where `state` was called.
+
+        Raises:
+            CaffeError: the state is none of these, or the source has fewer records now.
+        """
+        position = int(state.get("position", -1))
+        if position < 0:
+            raise CaffeError(f"A state of a data source has a position of 0 or more, got {sorted(state)}.")
+        self._source.check(position)
+        self._pieces.forget()
+        self._position = position
+        if isinstance(self._source, ShuffledSource) and "shuffle_seed" in state:
+            self._source.seed = int(state["shuffle_seed"])
+        if "generator" in state:
+            self._transformer.restore((state["generator"], int(state.get("generator_position", -1))))
+
+    def fill(self, batch: Batch | None) -> Batch:
+        """The next batch.
+
+        Args:
+            batch: one whose arrays may be written over.
+
+        Raises:
+            CaffeError: a record is damaged or does not fit; the text names it. The state stays as it was.
+        """
+        before = self.state()
+        try:
+            return self._fill(batch)
+        except BaseException as problem:
+            self.restore(before)
+            if batch is None or not isinstance(problem, ShapeError):
+                raise
+        return self.fill(None)  # images need not have the size of those in the batch that is written over
+
+    def records(self) -> int | None:
+        """How many records there are; None if that is not known."""
+        try:
+            return len(self._source)
+        except CaffeError:
+            return None
+
+    def labels(self) -> NDArray[np.float32] | None:
+        """All labels, where they are at hand; else None."""
+        return self._source.labels()
+
+    def close(self) -> None:
+        self._decoders.close()
+        self._source.close()
+
+    def forget_threads(self) -> None:
+        """After a fork, in the child: its threads are not there any more."""
+        self._decoders.forget()
+
+    def _fill(self, batch: Batch | None) -> Batch:
+        records = self._pieces.read(self._position, self._batch_size)
+        batch = self._fitting(batch, records)
+        done = 0
+        while True:
+            rows = slice(done, done + len(records.labels))
+            where = self._where(self._position)
+            self._transformer.apply(records.images, batch.data[rows], where, self._decoders.for_each)
+            self._check_labels(records, batch)
+            batch.labels[rows] = records.labels
+            self._go_to(records.next)
+            done = rows.stop
+            if done == self._batch_size:
+                break
+            records = self._pieces.read(self._position, self._batch_size - done)
+        batch.after = self.state()
+        return batch
+
+    def _go_to(self, position: int) -> None:
+        if position == 0:
+            log.info("Restarting data prefetching from start.")
+        self._position = position
+
+    def _where(self, start: int) -> Any:
+        return lambda i: self._source.where(start + i)
+
+    def _shape_of(self, image: NDArray[Any]) -> tuple[int, ...]:
+        try:
+            return (self._batch_size, *self._transformer.output_shape(image.shape))
+        except ShapeError as problem:
+            raise ShapeError(f"{self._source.where(self._position)}: {problem}") from None
+
+    def _label_shape(self, records: Records) -> tuple[int, ...]:
+        return (self._batch_size, *records.labels.shape[1:])
+
+    def _check_labels(self, records: Records, batch: Batch) -> None:
+        if records.labels.shape[1:] != batch.labels.shape[1:]:
+            wanted, got = (prod(labels.shape[1:]) for labels in (batch.labels, records.labels))
+            where = self._source.where(self._position)
+            raise ShapeError(f"{where}: expected {wanted} label(s), as the first record of its batch has, got {got}.")
+
+    def _fitting(self, batch: Batch | None, records: Records) -> Batch:
+        """The batch, or a new one if its shapes are others."""
+        if batch is not None and len(batch.labels) > 1 and isinstance(records.images, Undecoded):
+            return batch  # taken to fit, so that nobody waits for the first image to be decoded
+        shape, label_shape = self._shape_of(records.images[0]), self._label_shape(records)
+        if batch is not None and batch.data.shape == shape and batch.labels.shape == label_shape:
+            return batch
+        try:
+            return Batch(np.empty(shape, np.float32), np.empty(label_shape, np.float32))
+        except MemoryError:
+            raise CaffeError(f"not enough memory for batches of shape {list(shape)}.") from None

@@ -1,0 +1,1 @@
+"""Caffe's files and arrays: what stands in .caffemodel, .solverstate, .binaryproto and .resume files."""

@@ -1,0 +1,1 @@
+"""Work on arrays that knows no layer."""

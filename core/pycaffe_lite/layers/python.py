@@ -1,0 +1,129 @@
+"""Python: a layer that the user has written, as for pycaffe."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.layers.contract import Layer, register_layer
+from pycaffe_lite.layers.python_modules import find_class
+from pycaffe_lite.phase import TRAIN
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@register_layer("Python")
+class PythonLayer(Layer):
+    """Hands its work to a class that derives from `caffe.Layer`, with the methods of pycaffe's Python layers.
+
+        setup(bottom, top), reshape(bottom, top), forward(bottom, top), backward(top, propagate_down, bottom)
+
+    In these the class finds self.param_str, self.phase, and self.blobs with add_blob. reshape runs before every
+    forward. setup and, where nothing is propagated back, backward may be missing.
+
+    Bottoms and tops: as many as the class takes. Whatever their memory order, the class gets them in C order, so
+    that reshape(-1) of a blob's data or diff is a view.
+    Parameters: python_param { module, layer, param_str: ""  share_in_parallel: false }. The module is looked for
+        in the working folder, in PYTHONPATH and beside the prototxt; for its `import caffe` see
+        `python_modules`. share_in_parallel makes no difference.
+
+    Errors: no such module or class, a class that is no layer; what the user's code raises, with the lines of the
+        user's code it came through.
+
+    Attributes:
+        user: the user's object; what the layer itself does not have is looked for in it.
+    """
+
+    num_bottoms = (0, None)
+    num_tops = (0, None)
+    always_reshape = True
+    user: Layer
+
+    def __init__(self, layer_param: Any, phase: int = TRAIN) -> None:
+        super().__init__(layer_param, phase)
+        self._lent: dict[int, Blob] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if "user" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name}")
+        return getattr(self.user, name)
+
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.layer_param.python_param
+        try:
+            cls = find_class(param.module, param.layer, self.folder)
+        except CaffeError as problem:
+            raise self.error(str(problem)) from None
+        except Exception as problem:
+            raise self._failed(f"importing module {param.module}", problem) from problem
+        self.user = self._try(f"{cls.__name__}()", cls, self.layer_param)
+        self.blobs.dtype = self.dtype
+        for name in ("phase", "blobs", "dtype", "folder", "location", "param_propagate_down"):
+            setattr(self.user, name, getattr(self, name))
+        self.user.param_str_ = self.param_str  # type: ignore[attr-defined]  # its name in older Caffes
+        self._run("setup", bottom, top)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._run("reshape", bottom, top)
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        bottoms, tops = ([self._lend(blob) for blob in blobs] for blobs in (bottom, top))
+        self._run("forward", bottoms, tops)
+        for blob, lent in zip(top, tops, strict=True):
+            if lent is not blob:
+                blob.reshape(*lent.shape)
+                np.copyto(blob.data, lent.data)
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if type(self.user).backward is Layer.backward:
+            raise self.error(
+                f"its class {type(self.user).__name__} has no backward; write one, or put propagate_down: false on "
+                "the layer's bottoms."
+            )
+        self.user.param_propagate_down = self.param_propagate_down
+        tops = [self._lend(blob, with_diff=True) for blob in top]
+        bottoms = [self._lend(blob, wanted) for blob, wanted in zip(bottom, propagate_down, strict=True)]
+        self._run("backward", tops, list(propagate_down), bottoms)
+        for blob, lent, wanted in zip(bottom, bottoms, propagate_down, strict=True):
+            if wanted and lent is not blob:
+                np.copyto(blob.diff, lent.diff)
+
+    def _lend(self, blob: Blob, with_diff: bool = False) -> Blob:
+        """The blob itself if its memory is dense and in C order, else another one with the same values."""
+        arrays = [blob.data, *([blob.diff] if with_diff else [])]
+        if all(array.flags.c_contiguous for array in arrays):
+            return blob
+        lent = self._lent.setdefault(id(blob), Blob(dtype=blob.dtype))
+        lent.reshape(*blob.shape)
+        np.copyto(lent.data, blob.data)
+        if with_diff:
+            np.copyto(lent.diff, blob.diff)
+        return lent
+
+    # -- the user's code -----------------------------------------------------------------------------------
+
+    def _run(self, method: str, *args: Any) -> None:
+        self._try(f"{type(self.user).__name__}.{method}", getattr(self.user, method), *args)
+
+    def _try(self, what: str, action: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return action(*args)
+        except Exception as problem:
+            raise self._failed(what, problem) from problem
+
+    def _failed(self, what: str, problem: Exception) -> CaffeError:
+        """One sentence with what the user's code has raised, and the lines it came through."""
+        *lines, last = traceback.format_exception_only(type(problem), problem)
+        frames = [frame for frame in traceback.extract_tb(problem.__traceback__) if _is_users(frame.filename)]
+        shown = "".join(traceback.StackSummary.from_list(frames).format() + lines)
+        return self.error(f"{what} failed with {last.strip()}\n{shown}".rstrip())
+
+
+def _is_users(path: str) -> bool:
+    return not path.startswith((_PACKAGE + os.sep, "<frozen importlib"))

@@ -1,0 +1,170 @@
+"""Finding the class of a Python layer, in a module that was written for pycaffe.
+
+Such a module says `import caffe` and derives its layers from `caffe.Layer`. While it is loaded, `caffe` is this
+package, and `caffe.proto` its `proto`, whether there is another caffe or not. Afterwards:
+
+    no other caffe can be imported    `caffe` stays this package, so that an import within a method finds it too
+    another caffe can be imported     it is what `import caffe` finds again, and what was loaded of it is back
+
+A folder called caffe without an `__init__.py`, such as a checkout in the working folder, is no other caffe.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.layers.contract import Layer
+from pycaffe_lite.words import nearest
+
+_ALIAS, _OURS = "caffe", "pycaffe_lite"
+
+
+def find_class(module: str, name: str, folder: str) -> type[Layer]:
+    """The class of a Python layer.
+
+    Args:
+        module, name: what python_param gives.
+        folder: where the module is looked for after the working folder and PYTHONPATH.
+
+    Raises:
+        CaffeError: there is no such module, or no such class in it, or it is no layer.
+        Exception: whatever the module's own code raises.
+    """
+    if not module or not name or module.startswith((".", "/")):
+        raise CaffeError(
+            "expected python_param { module: … layer: … } with the names of a module, as an import has it, and of a "
+            f'class in it, got module "{module}" and layer "{name}".'
+        )
+    try:
+        loaded = _load(module, folder)
+    except ModuleNotFoundError as problem:
+        if problem.name != module and not module.startswith(f"{problem.name}."):
+            raise
+        raise CaffeError(_no_module(str(problem.name), folder)) from None
+    return _class_of(loaded, name)
+
+
+def _no_module(module: str, folder: str) -> str:
+    beside = os.path.abspath(folder or os.curdir)
+    return (
+        f'expected python_param {{ module: "{module}" }} to be a Python module, found none in the working folder '
+        f"{_working_folder()}, in PYTHONPATH, or beside the prototxt in {beside}."
+    )
+
+
+def _class_of(module: ModuleType, name: str) -> type[Layer]:
+    found = getattr(module, name, None)
+    file = getattr(module, "__file__", None)
+    where = f"module {module.__name__}" + (f" ({file})" if file else "")
+    layers = [key for key, value in vars(module).items() if inspect.isclass(value) and issubclass(value, Layer)]
+    if found is None:
+        close = nearest(name, layers)
+        hint = f'; did you mean "{close}"?' if close else "."
+        raise CaffeError(f'expected a class "{name}" in {where}, got none{hint}')
+    if not (inspect.isclass(found) and issubclass(found, Layer)):
+        raise CaffeError(
+            f'expected "{name}" in {where} to be a class derived from caffe.Layer as this program defines it, '
+            f"got {found!r}."
+        )
+    for method in ("reshape", "forward"):
+        if getattr(found, method) is getattr(Layer, method):
+            raise CaffeError(f'expected class "{name}" in {where} to have a method {method}, got none.')
+    return found
+
+
+def _load(module: str, folder: str) -> ModuleType:
+    importlib.invalidate_caches()
+    with _caffe_is_ours(), _looking_in(_working_folder(), os.path.abspath(folder or os.curdir)):
+        return importlib.import_module(module)
+
+
+def _working_folder() -> str:
+    with suppress(OSError):
+        return os.getcwd()
+    return os.curdir
+
+
+@contextmanager
+def _looking_in(first: str, last: str) -> Iterator[None]:
+    """Looks for modules in one folder before and in one after all others.
+
+    Afterwards both are last, for imports within methods: in front they could shadow modules of others.
+    """
+    sys.path.insert(0, first)
+    sys.path.append(last)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            sys.path.remove(first)
+        sys.path.extend(place for place in dict.fromkeys((first, last)) if place not in sys.path)
+
+
+# -- the alias -----------------------------------------------------------------------------------------------
+
+
+class _Alias(MetaPathFinder, Loader):
+    """Finds `caffe` and what is in it in this package."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if _is_alias(fullname) and importlib.util.find_spec(_our_name(fullname)):
+            return ModuleSpec(fullname, self)
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        # The import goes on with what stands here: our own module itself, not a second copy of it.
+        sys.modules[module.__name__] = importlib.import_module(_our_name(module.__name__))
+
+
+_alias = _Alias()
+
+
+def _is_alias(name: str) -> bool:
+    return name == _ALIAS or name.startswith(f"{_ALIAS}.")
+
+
+def _our_name(name: str) -> str:
+    return _OURS + name[len(_ALIAS) :]
+
+
+@contextmanager
+def _caffe_is_ours() -> Iterator[None]:
+    if _alias in sys.meta_path or sys.modules.get(_ALIAS) is sys.modules[_OURS]:
+        yield
+        return
+    theirs = {name: module for name, module in sys.modules.items() if _is_alias(name)}
+    another = bool(theirs) or _another_caffe()
+    for name in theirs:
+        del sys.modules[name]
+    sys.meta_path.insert(0, _alias)
+    try:
+        yield
+    finally:
+        if another:
+            _put_back(theirs)
+
+
+def _another_caffe() -> bool:
+    with suppress(ValueError):
+        spec = importlib.util.find_spec(_ALIAS)
+        return spec is not None and spec.origin is not None
+    return False
+
+
+def _put_back(theirs: dict[str, ModuleType]) -> None:
+    sys.meta_path.remove(_alias)
+    for name in [name for name in sys.modules if _is_alias(name)]:
+        del sys.modules[name]
+    sys.modules.update(theirs)

@@ -1,0 +1,129 @@
+"""The layer types: the table of contents.
+
+A net needs few of them, so each module is imported when the first layer of its type is made. A new type takes
+one module with one class under `@register_layer("Name")`, and one line here. Types of a user's own need no
+line: the decorator alone makes them known.
+"""
+
+from __future__ import annotations
+
+import importlib
+from difflib import get_close_matches
+from typing import Any
+
+from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.layers.contract import Layer, registered
+from pycaffe_lite.phase import TRAIN
+from pycaffe_lite.proto.forks import addition, fork_of_type
+
+MODULES = {
+    "AbsVal": "activations",
+    "Accuracy": "accuracy",
+    "ArgMax": "argmax",
+    "BNLL": "sigmoids",
+    "BatchNorm": "batch_norm",
+    "BatchReindex": "batch_reindex",
+    "Bias": "bias",
+    "Clip": "activations",
+    "Concat": "concat",
+    "ContrastiveLoss": "contrastive_loss",
+    "Convolution": "convolution",
+    "Crop": "crop",
+    "Data": "data",
+    "Deconvolution": "deconvolution",
+    "Dropout": "dropout",
+    "DummyData": "dummy_data",
+    "ELU": "activations",
+    "Eltwise": "eltwise",
+    "Embed": "embed",
+    "EuclideanLoss": "euclidean_loss",
+    "Exp": "powers",
+    "Filter": "filter",
+    "Flatten": "flatten",
+    "HDF5Data": "hdf5_data",
+    "HDF5Output": "hdf5_output",
+    "HingeLoss": "hinge_loss",
+    "Im2col": "im2col",
+    "ImageData": "image_data",
+    "InfogainLoss": "infogain_loss",
+    "InnerProduct": "inner_product",
+    "Input": "input",
+    "LRN": "lrn",
+    "LSTM": "lstm",
+    "LSTMUnit": "lstm_unit",
+    "Log": "powers",
+    "MVN": "mvn",
+    "MemoryData": "memory_data",
+    "MultinomialLogisticLoss": "multinomial_logistic_loss",
+    "PReLU": "prelu",
+    "Parameter": "parameter",
+    "Pooling": "pooling",
+    "Power": "powers",
+    "Python": "python",
+    "RNN": "rnn",
+    "ReLU": "relu",
+    "Reduction": "reduction",
+    "Reshape": "reshape",
+    "SPP": "spp",
+    "Scale": "scale",
+    "Sigmoid": "sigmoids",
+    "SigmoidCrossEntropyLoss": "sigmoid_cross_entropy_loss",
+    "Silence": "silence",
+    "Slice": "slice",
+    "Softmax": "softmax",
+    "SoftmaxWithLoss": "softmax_loss",
+    "Split": "split",
+    "Swish": "sigmoids",
+    "TanH": "sigmoids",
+    "Threshold": "activations",
+    "Tile": "tile",
+    "WindowData": "window_data",
+}
+"""Which module of this package holds a type."""
+
+
+def layer_type_list() -> list[str]:
+    """The names of all known layer types, our own and the user's, in alphabetical order."""
+    return sorted({*MODULES, *registered()})
+
+
+def layer_class(name: str, location: str = "") -> type[Layer]:
+    """The class that `type: "name"` stands for.
+
+    Args:
+        name: the type, as the text spells it.
+        location: `file:line: ` of the layer, for the error's beginning.
+
+    Raises:
+        CaffeError: for an unknown type; names the fork that has it, or the nearest known ones.
+    """
+    if name not in registered():
+        if name not in MODULES:
+            raise CaffeError(f'{location}unknown layer type "{name}"{_hint(name)}')
+        importlib.import_module(f"pycaffe_lite.layers.{MODULES[name]}")
+    return registered()[name]
+
+
+def create(layer_param: Any, phase: int = TRAIN, location: str = "") -> Layer:
+    """Makes the layer that a LayerParameter describes; `build` then gives it its bottoms and tops.
+
+    Raises:
+        CaffeError: for an unknown type; names the fork that has it, or the nearest known ones.
+    """
+    where = f'{location}layer "{layer_param.name}": '
+    layer = layer_class(layer_param.type, where)(layer_param, phase)
+    layer.location = location
+    return layer
+
+
+def _hint(name: str) -> str:
+    """The rest of the sentence: the fork that has the type, the nearest known types, or all if none is near."""
+    fork = fork_of_type(name)
+    if fork:
+        return addition(fork, name)
+    known = {known.lower(): known for known in layer_type_list()}
+    near = [known[match] for match in get_close_matches(name.lower(), known, n=3)]
+    if near:
+        return "; did you mean " + " or ".join(f'"{match}"' for match in near) + "?"
+    needed = "" if name else '; give the layer one, such as type: "ReLU"'
+    return f"{needed}; the known types are {', '.join(known.values())}."

@@ -1,0 +1,65 @@
+"""ReLU: the rectified linear unit, plain or leaky."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pycaffe_lite.blob import Array, Blob
+from pycaffe_lite.kernels.elementwise import elementwise, scratch_like
+from pycaffe_lite.layers.contract import Layer, register_layer
+
+
+@register_layer("ReLU")
+class ReLU(Layer):
+    """Keeps what is positive and multiplies the rest by the negative slope.
+
+        y = max(0, x) + negative_slope * min(0, x)
+
+    Bottoms: x, any shape.
+    Tops: y, like x; may be x itself (in place).
+    Parameters: relu_param { negative_slope: 0 }; `engine` makes no difference.
+
+    At exactly 0 the derivative is the negative slope. In place the derivative is read off y, whose sign is
+    that of x unless the slope is negative, as in Caffe.
+
+    Source: Nair and Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", 2010; the leaky
+    form: Maas, Hannun and Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013.
+    """
+
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.slope = self.dtype.type(self.layer_param.relu_param.negative_slope)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        top[0].reshape_like(bottom[0])
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        elementwise(self._rectify, bottom[0].data, top[0].data)
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if propagate_down[0]:
+            elementwise(self._derive, bottom[0].data, top[0].diff, bottom[0].diff)
+
+    def _rectify(self, x: Array, y: Array) -> None:
+        if not self.slope:
+            np.maximum(x, 0, out=y)
+            return
+        negative = scratch_like("relu", x, x.dtype)
+        np.minimum(x, 0, out=negative)
+        np.multiply(negative, self.slope, out=negative)
+        np.maximum(x, 0, out=y)
+        np.add(y, negative, out=y)
+
+    def _derive(self, x: Array, dy: Array, dx: Array) -> None:
+        if not self.slope:
+            positive = scratch_like("relu", x, np.dtype(np.bool_))
+            np.greater(x, 0, out=positive)
+            np.multiply(dy, positive, out=dx)
+            return
+        factor, rest = (scratch_like(name, x, x.dtype) for name in ("relu", "relu rest"))
+        np.greater(x, 0, out=factor)
+        np.less_equal(x, 0, out=rest)
+        np.multiply(rest, self.slope, out=rest)
+        np.add(factor, rest, out=factor)
+        np.multiply(dy, factor, out=dx)

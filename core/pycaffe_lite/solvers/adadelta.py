@@ -1,0 +1,48 @@
+"""AdaDelta: a rate for each value from the sizes of its past gradients and updates."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pycaffe_lite.memory import scratch
+from pycaffe_lite.solvers.sgd import Piece, SGDSolver
+
+
+class AdaDeltaSolver(SGDSolver):
+    """AdaDelta.
+
+        G ← μ G + (1 − μ) ∇L(W)²
+        R = ∇L(W) √((U + δ) / (G + δ))
+        U ← μ U + (1 − μ) R²
+        W ← W − α R
+
+    μ is `momentum`, δ is `delta` (1e-8). The history holds all G first, then all U.
+
+    Source: Caffe's AdaDeltaSolver; Zeiler, ADADELTA: An Adaptive Learning Rate Method (2012).
+    """
+
+    type = "AdaDelta"
+    num_histories = 2
+
+    def compute_update_value(self, piece: Piece, rate: float) -> None:
+        gradients, updates = piece.history
+        diff, delta = piece.diff, self.param.delta
+        self._remember(gradients, diff)
+        ratio = scratch("ratio", diff.shape, diff.dtype)
+        below = scratch("root", diff.shape, diff.dtype)
+        np.add(updates, delta, out=ratio)
+        np.add(gradients, delta, out=below)
+        np.divide(ratio, below, out=ratio)
+        np.sqrt(ratio, out=ratio)
+        np.multiply(diff, ratio, out=diff)
+        self._remember(updates, diff)
+        np.multiply(diff, rate * piece.lr_mult, out=diff)
+
+    def _remember(self, history: np.ndarray, values: np.ndarray) -> None:
+        """history ← μ history + (1 − μ) values²"""
+        momentum = np.float32(self.param.momentum)
+        term = scratch("square", values.shape, values.dtype)
+        np.square(values, out=term)
+        np.multiply(term, float(1 - momentum), out=term)
+        np.multiply(history, float(momentum), out=history)
+        np.add(history, term, out=history)

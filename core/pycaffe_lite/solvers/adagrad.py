@@ -1,0 +1,43 @@
+"""AdaGrad: each value's rate falls with the sum of its squared gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pycaffe_lite.memory import scratch
+from pycaffe_lite.solvers.sgd import Piece, SGDSolver
+
+
+class AdaGradSolver(SGDSolver):
+    """AdaGrad.
+
+        H ← H + ∇L(W)²
+        W ← W − α ∇L(W) / (√H + δ)
+
+    δ is `delta` (1e-8). There is no momentum.
+
+    Source: Caffe's AdaGradSolver; Duchi, Hazan and Singer, Adaptive Subgradient Methods (2011).
+    """
+
+    type = "AdaGrad"
+
+    def check(self) -> None:
+        super().check()
+        if self.param.momentum:
+            raise self.error("momentum", f"expected no momentum with AdaGrad, got {self.param.momentum:g}.")
+
+    def compute_update_value(self, piece: Piece, rate: float) -> None:
+        (history,) = piece.history
+        term = scratch("square", history.shape, history.dtype)
+        np.square(piece.diff, out=term)
+        np.add(history, term, out=history)
+        scale_by_root(piece.diff, history, self.param.delta, rate * piece.lr_mult)
+
+
+def scale_by_root(diff: np.ndarray, squares: np.ndarray, delta: float, rate: float) -> None:
+    """diff ← rate * diff / (√squares + delta)"""
+    root = scratch("root", squares.shape, squares.dtype)
+    np.sqrt(squares, out=root)
+    np.add(root, delta, out=root)
+    np.divide(diff, root, out=diff)
+    np.multiply(diff, rate, out=diff)

@@ -1,0 +1,51 @@
+"""Adam: momentum, and a rate for each value from its squared gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pycaffe_lite.memory import scratch
+from pycaffe_lite.solvers.adagrad import scale_by_root
+from pycaffe_lite.solvers.sgd import Piece, SGDSolver
+
+
+class AdamSolver(SGDSolver):
+    """Adam.
+
+        M ← β₁ M + (1 − β₁) ∇L(W)
+        V ← β₂ V + (1 − β₂) ∇L(W)²
+        W ← W − α √(1 − β₂ᵗ) / (1 − β₁ᵗ) · M / (√V + δ)        t = 1, 2, …: the iteration, from 1
+
+    β₁ is `momentum`, β₂ is `momentum2` (0.999), both from 0 to below 1; δ is `delta` (1e-8). The history holds all M
+    first, then all V.
+
+    Source: Caffe's AdamSolver, which computes 1 − β₂ in float32; Kingma and Ba, Adam (2015).
+    """
+
+    type = "Adam"
+    num_histories = 2
+
+    def check(self) -> None:
+        super().check()
+        for field in ("momentum", "momentum2"):
+            if not 0 <= (value := getattr(self.param, field)) < 1:
+                raise self.error(field, f"expected {field} from 0 to below 1, got {value:g}.")
+
+    def compute_update_value(self, piece: Piece, rate: float) -> None:
+        mean, square = piece.history
+        beta1, beta2 = np.float32(self.param.momentum), np.float32(self.param.momentum2)
+        term = scratch("square", mean.shape, mean.dtype)
+        np.square(piece.diff, out=term)
+        np.multiply(term, float(1 - beta2), out=term)
+        np.multiply(square, float(beta2), out=square)
+        np.add(square, term, out=square)
+        np.multiply(piece.diff, float(1 - beta1), out=term)
+        np.multiply(mean, float(beta1), out=mean)
+        np.add(mean, term, out=mean)
+        np.copyto(piece.diff, mean)
+        scale_by_root(piece.diff, square, self.param.delta, rate * piece.lr_mult * self._correction())
+
+    def _correction(self) -> float:
+        """Makes up for both means having begun at 0."""
+        step = self.iter + 1
+        return float((1 - self.param.momentum2**step) ** 0.5 / (1 - self.param.momentum**step))

@@ -1,0 +1,305 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from pycaffe_lite import log, rng
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.net import Net, finite
+from pycaffe_lite.proto.printer import to_text
+from pycaffe_lite.proto.read import SolverText, read_solver_text
+from pycaffe_lite.snapshots import restore, resume, snapshot
+from pycaffe_lite.solvers import nets
+from pycaffe_lite.solvers.best import BestScore
+from pycaffe_lite.solvers.outputs import mean_outputs, net_outputs, output_text
+from pycaffe_lite.solvers.precheck import check_data
+from pycaffe_lite.solvers.report import IterationReport, Report, TestReport
+from pycaffe_lite.solvers.smoothing import SmoothedLoss
+
+STOP = "stop"
+SNAPSHOT = "snapshot"
+
+
+class Solver:
+    """Trains a net as its SolverParameter says.
+
+    Args:
+        source: a solver prototxt; or a SolverText.
+
+    Attributes:
+        param: the SolverParameter.
+        net: the net being trained.
+        test_nets: the nets for testing; they use the parameters of `net`.
+        history: what the update rule remembers, as it goes into a snapshot.
+        iter: how many updates have been done.
+        current_step: for multistep, how many of its steps have been taken.
+        requested: set it to STOP or SNAPSHOT, from a signal handler say, and the loop will do so at the next chance.
+        stopped_early: whether a request has ended the run.
+        smoothing: the mean of the last average_loss losses.
+        check_finite: whether a loss, gradient or parameter that is not finite ends the run with Diverged.
+        best: the test output whose best weights are kept, see `follow`.
+        keep_last: how many snapshots to keep; None: all.
+        last_snapshot: the .solverstate that was last written, or read; none: empty.
+
+    A subclass writes `apply_update`.
+    """
+
+    type: ClassVar[str] = ""
+
+    def __init__(self, source: Any) -> None:
+        text = source if isinstance(source, SolverText) else read_solver_text(source)
+        self.text = text
+        self.param = text.param
+        self.history: list[Blob] = []
+        self.iter = 0
+        self.current_step = 0
+        self.requested: str | None = None
+        self.stopped_early = False
+        self.check_finite = True
+        self.best: BestScore | None = None
+        self.keep_last: int | None = None
+        self.last_snapshot = ""
+        self._restored = False
+        self._before_tests: resume.State | None = None
+        self.check()
+        self.smoothing = SmoothedLoss(self.param.average_loss)
+        log.info("Initializing solver from parameters: \n" + to_text(self.param).rstrip("\n"))
+        if self.param.random_seed >= 0:
+            rng.set_random_seed(self.param.random_seed)
+        self.net: Net = nets.train_net(text)
+        self.test_nets: list[Net] = []
+        try:
+            nets.add_test_nets(text, self.test_nets)
+            for net in self.test_nets:
+                net.debug_info = self.param.debug_info
+            self.setup()
+        except BaseException:
+            self.close()
+            raise
+        log.info("Solver scaffolding done.")
+
+    def check(self) -> None:
+        """Raises a CaffeError for settings that cannot be, before anything is built."""
+        if self.param.average_loss < 1:
+            raise self.error("average_loss", f"expected average_loss of 1 or more, got {self.param.average_loss}.")
+        if self.param.iter_size < 1:
+            raise self.error("iter_size", f"expected iter_size of 1 or more, got {self.param.iter_size}.")
+        if any(count < 0 for count in self.param.test_iter):
+            raise self.error("test_iter", f"expected test_iter of 0 or more, got {list(self.param.test_iter)}.")
+        snapshot.check_prefix(self)
+
+    def setup(self) -> None:
+        """Allocates what the update rule remembers."""
+
+    def error(self, field: str, text: str) -> CaffeError:
+        """A CaffeError that begins with where a field of the solver stands."""
+        return CaffeError(self.text.location(field) + text)
+
+    def apply_update(self) -> float:
+        """Changes the parameters by their diffs; returns the rate used."""
+        raise NotImplementedError
+
+    # -- the loop ------------------------------------------------------------------------------------------
+
+    def run(self) -> Iterator[Report]:
+        """Trains to max_iter, reporting each iteration and each test.
+
+        Raises:
+            Diverged: a loss, gradient or parameter is not finite; what has been saved before stays as it is.
+        """
+        check_data(self)
+        snapshot.warn_of_full_disk(self)
+        log.info(f"Solving {self.net.name}")
+        log.info(f"Learning Rate Policy: {self.param.lr_policy}")
+        self.stopped_early = False
+        yield from self.steps(self.param.max_iter - self.iter)
+        param = self.param
+        self.check_values()
+        if param.snapshot_after_train and not (param.snapshot and self.iter % param.snapshot == 0):
+            self.snapshot()
+        if self.stopped_early or self.out_of_patience:
+            log.info("Optimization stopped early.")
+            return
+        self._before_tests = resume.collect(self)
+        if param.display and self.iter % param.display == 0:
+            self.smoothing.add(self.net.forward_loss())
+            log.info(f"Iteration {self.iter}, loss = {log.number(self.smoothed_loss)}")
+        if param.test_interval and self.iter % param.test_interval == 0:
+            yield from self.test_all()
+        log.info("Optimization Done.")
+
+    def steps(self, count: int) -> Iterator[Report]:
+        """Does `count` iterations: test if due, forward and backward, show, update, snapshot if due."""
+        param = self.param
+        if not self._restored:
+            self.smoothing.restart()
+        self._restored = False
+        self._mark = (time.perf_counter(), self.iter)
+        stop = self.iter + count
+        while self.iter < stop:
+            self.net.clear_param_diffs()
+            if self._test_is_due():
+                self._before_tests = resume.collect(self)
+                yield from self.test_all()
+                if self.stopped_early or self.out_of_patience:
+                    break
+                self._before_tests = None
+            self.net.debug_info = self.displays and param.debug_info
+            loss = sum(self._forward_backward() for _ in range(param.iter_size)) / param.iter_size
+            self.smoothing.add(loss)
+            if self.displays:
+                self._show()
+            rate = self.apply_update()
+            self.iter += 1
+            yield IterationReport(self.iter - 1, rate, loss, self.smoothed_loss)
+            request, self.requested = self.requested, None
+            if request == SNAPSHOT or (param.snapshot and self.iter % param.snapshot == 0):
+                self.snapshot()
+            if request == STOP:
+                self.stopped_early = True
+                break
+
+    def _forward_backward(self) -> float:
+        loss = self.net.forward_backward()
+        if self.check_finite and not math.isfinite(loss):
+            raise finite.loss_diverged(self.net, self.iter, loss)
+        return loss
+
+    def solve(self, resume_file: str | None = None) -> None:
+        """Trains to max_iter, from a snapshot's state if one is given."""
+        if resume_file is not None:
+            self.restore(resume_file)
+        for _ in self.run():
+            pass
+
+    def step(self, count: int) -> None:
+        """Does `count` iterations."""
+        for _ in self.steps(count):
+            pass
+
+    @property
+    def smoothed_loss(self) -> float:
+        """The mean of the last average_loss losses."""
+        return self.smoothing.value
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the tests have not got better for so long that training ends."""
+        return self.best is not None and self.best.exhausted
+
+    @property
+    def displays(self) -> bool:
+        """Whether this iteration is one to be shown."""
+        return bool(self.param.display) and self.iter % self.param.display == 0
+
+    def _test_is_due(self) -> bool:
+        interval = self.param.test_interval
+        return bool(interval) and self.iter % interval == 0 and (self.iter > 0 or self.param.test_initialization)
+
+    def _show(self) -> None:
+        """The lines of a displayed iteration: speed and smoothed loss, then the train net's outputs."""
+        now, (then, last) = time.perf_counter(), self._mark
+        seconds, done = max(now - then, 1e-9), max(1, self.iter - last)
+        self._mark = (now, self.iter)
+        speed = f"{log.number(done / seconds)} iter/s, {log.number(round(seconds, 3))}s/{done} iters"
+        log.info(f"Iteration {self.iter} ({speed}), loss = {log.number(self.smoothed_loss)}")
+        for i, output in enumerate(net_outputs(self.net)):
+            log.info(f"    Train net output #{i}: {output_text(output)}")
+
+    # -- testing -------------------------------------------------------------------------------------------
+
+    def test_all(self) -> Iterator[Report]:
+        """Runs each test net for its test_iter batches."""
+        for i, net in enumerate(self.test_nets):
+            if self.stopped_early:
+                return
+            report = self._test(i, net)
+            if report is not None:
+                if self.best is not None and self.best.note(report):
+                    snapshot.write_best(self)
+                yield report
+        if self.out_of_patience and self.best is not None:
+            log.info(f"No better {self.best.name} in {self.best.waited} tests; the best is {self.best.text()}")
+
+    def _test(self, number: int, net: Net) -> TestReport | None:
+        """The mean outputs of a test net; None if a request has stopped it."""
+        log.info(f"Iteration {self.iter}, Testing net (#{number})")
+        net.share_trained_layers_with(self.net)
+        found = mean_outputs(net, self.param.test_iter[number], self._stops_testing)
+        if found is None:
+            log.info("Test interrupted.")
+            return None
+        means, mean_loss = found
+        loss = mean_loss if self.param.test_compute_loss else None
+        if loss is not None:
+            log.info(f"Test loss: {log.number(loss)}")
+        for i, output in enumerate(means):
+            log.info(f"    Test net output #{i}: {output_text(output)}")
+        return TestReport(self.iter, number, means, loss)
+
+    def _stops_testing(self) -> bool:
+        """Serves a request between two batches of a test."""
+        request, self.requested = self.requested, None
+        if request == SNAPSHOT:
+            self.snapshot()
+        self.stopped_early |= request == STOP
+        return self.stopped_early
+
+    # -- snapshots -----------------------------------------------------------------------------------------
+
+    def snapshot(self) -> None:
+        """Writes PREFIX_iter_N.caffemodel, .solverstate and .resume.
+
+        Raises:
+            Diverged: a parameter is not finite, so that there is nothing worth saving.
+        """
+        self.check_values()
+        if snapshot.write(self) and self.keep_last is not None:
+            snapshot.remove_old(self, self.keep_last)
+
+    def restore(self, path: str) -> None:
+        """Goes on from a snapshot: its .solverstate, or the .caffemodel beside it."""
+        restore.read(self, path)
+
+    def restore_newest(self) -> bool:
+        """Goes on from the newest whole snapshot of this solver's prefix; returns whether there is one."""
+        return restore.read_newest(self)
+
+    def follow(self, name: str, patience: int | None = None) -> None:
+        """Keeps the weights with the best test output of that name; ends the run when `patience` tests in a row
+        have brought no better one. See BestScore.
+        """
+        self.best = BestScore(name, patience, self.test_nets)
+
+    def check_values(self) -> None:
+        """Raises Diverged if a parameter or the history is not finite, unless check_finite is off."""
+        if self.check_finite:
+            finite.check_values(self.net, [blob.data for blob in self.history], self.iter)
+
+    def where_it_stands(self) -> resume.State:
+        """What an exact resume needs. Between a test and the next iteration it is the state before that test,
+        which a resumed run does again."""
+        return self._before_tests or resume.collect(self)
+
+    def progress_state(self) -> dict[str, Any]:
+        """What the loop and the update rule remember besides the history."""
+        return {"best": self.best.state() if self.best else None}
+
+    def restore_progress(self, state: dict[str, Any] | None) -> None:
+        """Goes on where `progress_state` was called; None: from a snapshot that does not have that state."""
+        if self.best and state:
+            self.best.restore(state["best"])
+        self._restored = state is not None
+
+    def close(self) -> None:
+        """Stops the threads that read data."""
+        for net in (self.net, *self.test_nets):
+            net.close()
+
+
+__all__ = ["SNAPSHOT", "STOP", "Solver", "net_outputs", "output_text"]

@@ -1,0 +1,80 @@
+"""What can be seen of the data before training begins, and would be seen in the midst of it otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pycaffe_lite import log
+from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.layers.contract import Layer
+from pycaffe_lite.layers.feed_base import FeedLayer
+from pycaffe_lite.layers.loss_base import Labels
+from pycaffe_lite.net import Net
+
+if TYPE_CHECKING:
+    from pycaffe_lite.solvers.loop import Solver
+
+
+def check_data(solver: Solver) -> None:
+    """Warns of tests that go round the data; raises for labels that no class is there for.
+
+    Raises:
+        CaffeError: a source of the train net or of a test net has a label outside the classes.
+    """
+    for number, (net, batches) in enumerate(zip(solver.test_nets, solver.param.test_iter, strict=False)):
+        _warn_of_rounds(net, number, batches)
+    for net in (solver.net, *solver.test_nets):
+        for data, reader in _label_readers(net):
+            _check_labels(data, reader)
+
+
+def _warn_of_rounds(net: Net, number: int, batches: int) -> None:
+    for layer in net.layers:
+        records = layer.records() if isinstance(layer, FeedLayer) else None
+        if records is None:
+            continue
+        batch = net.tops[net.layers.index(layer)][0].shape[0]
+        if batches * batch > records:
+            log.warning(
+                f"Test net (#{number}): test_iter {batches} x batch_size {batch} = {batches * batch} is more than the "
+                f'{records} records of layer "{layer.name}", so that some count more than once.'
+            )
+
+
+def _label_readers(net: Net) -> Iterator[tuple[FeedLayer, Layer]]:
+    """Each layer that takes the labels of a data layer as classes, with that data layer."""
+    origin: dict[str, FeedLayer] = {}
+    for layer, bottoms, tops in zip(net.layers, net.bottom_names, net.top_names, strict=True):
+        if isinstance(layer, FeedLayer):
+            origin.update(dict.fromkeys(tops[1:2], layer))
+        elif layer.layer_param.type == "Split" and bottoms[0] in origin:
+            origin.update(dict.fromkeys(tops, origin[bottoms[0]]))
+        elif _reads_labels(layer, bottoms) and bottoms[1] in origin:
+            yield origin[bottoms[1]], layer
+
+
+def _reads_labels(layer: Layer, bottoms: Sequence[str]) -> bool:
+    return len(bottoms) > 1 and isinstance(getattr(layer, "labels", None), Labels)
+
+
+def _check_labels(data: FeedLayer, reader: Layer) -> None:
+    labels: Labels = reader.labels  # type: ignore[attr-defined]
+    values = data.all_labels()
+    if values is None:
+        return
+    good = (values > -1) & (values < labels.classes)
+    if labels.ignore_label is not None:
+        good |= np.trunc(values) == labels.ignore_label
+    if not good.all():
+        # A record may have several labels.
+        bad = np.flatnonzero(~good.reshape(len(good), -1).all(axis=1))
+        first = values[~good][0]
+        raise CaffeError(
+            f'{data.location}layer "{data.name}" ({data.layer_param.type}): expected labels from 0 to '
+            f'{labels.classes - 1}, of which layer "{reader.name}" ({reader.layer_param.type}) takes the class, got '
+            f"{first:g} in record {bad[0]}, and {len(bad)} such in all; mend the data, let the scores have "
+            "more classes, or name it as ignore_label."
+        )

@@ -1,0 +1,50 @@
+"""The solvers by the name that `type:` gives them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.proto.read import SolverText, read_solver_text
+from pycaffe_lite.solvers.loop import Solver
+from pycaffe_lite.solvers.sgd import SGDSolver
+from pycaffe_lite.words import nearest, short
+
+MODULES = {
+    "SGD": ("sgd", "SGDSolver"),
+    "Nesterov": ("nesterov", "NesterovSolver"),
+    "AdaGrad": ("adagrad", "AdaGradSolver"),
+    "RMSProp": ("rmsprop", "RMSPropSolver"),
+    "AdaDelta": ("adadelta", "AdaDeltaSolver"),
+    "Adam": ("adam", "AdamSolver"),
+}
+"""Which module of this package holds a type, and the name of its class."""
+
+
+def get_solver(source: Any) -> Solver:
+    """Makes the solver that a text describes, as `caffe.get_solver` does.
+
+    Args:
+        source: a solver prototxt; or a SolverText.
+
+    Raises:
+        CaffeError: for an unknown type, and for everything that is wrong with the solver and its nets.
+    """
+    text = source if isinstance(source, SolverText) else read_solver_text(source)
+    return solver_class(text)(text)
+
+
+def solver_class(text: SolverText) -> type[Solver]:
+    """The class for the type of a solver."""
+    name = text.param.type
+    if name not in MODULES:
+        close = nearest(name, list(MODULES))
+        hint = f'; did you mean "{close}"?' if close else f"; the known types are {', '.join(MODULES)}."
+        raise CaffeError(f'{text.location("type")}unknown solver type "{short(name)}"{hint}')
+    module, cls = MODULES[name]
+    solver: type[Solver] = getattr(importlib.import_module(f"pycaffe_lite.solvers.{module}"), cls)
+    return solver
+
+
+__all__ = ["SGDSolver", "Solver", "get_solver", "solver_class"]

@@ -1,0 +1,40 @@
+"""RMSProp: AdaGrad that forgets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pycaffe_lite.memory import scratch
+from pycaffe_lite.solvers.adagrad import scale_by_root
+from pycaffe_lite.solvers.sgd import Piece, SGDSolver
+
+
+class RMSPropSolver(SGDSolver):
+    """RMSProp.
+
+        H ← ρ H + (1 − ρ) ∇L(W)²
+        W ← W − α ∇L(W) / (√H + δ)
+
+    ρ is `rms_decay` (0.99), from 0 to below 1; δ is `delta` (1e-8). There is no momentum.
+
+    Source: Caffe's RMSPropSolver; Tieleman and Hinton, Lecture 6.5 (2012).
+    """
+
+    type = "RMSProp"
+
+    def check(self) -> None:
+        super().check()
+        if self.param.momentum:
+            raise self.error("momentum", f"expected no momentum with RMSProp, got {self.param.momentum:g}.")
+        if not 0 <= self.param.rms_decay < 1:
+            raise self.error("rms_decay", f"expected rms_decay from 0 to below 1, got {self.param.rms_decay:g}.")
+
+    def compute_update_value(self, piece: Piece, rate: float) -> None:
+        (history,) = piece.history
+        decay = np.float32(self.param.rms_decay)
+        term = scratch("square", history.shape, history.dtype)
+        np.square(piece.diff, out=term)
+        np.multiply(term, float(1 - decay), out=term)
+        np.multiply(history, float(decay), out=history)
+        np.add(history, term, out=history)
+        scale_by_root(piece.diff, history, self.param.delta, rate * piece.lr_mult)

@@ -1,0 +1,24 @@
+"""Words for messages: texts fit to be printed, and the known name that a wrong one may have meant."""
+
+from __future__ import annotations
+
+_LONGEST = 64
+
+
+def nearest(name: str, known: list[str]) -> str | None:
+    """The known name most like this one, if any is like it."""
+    from difflib import get_close_matches
+
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    found = get_close_matches(name.lower(), by_lower, 1, 0.7) if len(name) <= _LONGEST else []
+    return by_lower[found[0]] if found else None
+
+
+def printable(text: str) -> str:
+    """The text with tabs as spaces and what has no shape as `?`."""
+    return "".join(c if c.isprintable() else " " if c == "\t" else "?" for c in text)
+
+
+def short(text: str) -> str:
+    """A text for an error message: printable, and cut if long."""
+    return printable(text if len(text) <= 60 else text[:57] + "...")
