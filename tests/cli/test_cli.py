@@ -159,7 +159,7 @@ def test_a_bug_keeps_its_traceback(runner, probing, monkeypatch):
 
 STARTUP = """
 import sys
-from pycaffe_lite.cli import main
+from pycaffe_lite_cli import main
 main(["--help"], standalone_mode=False)
 heavy = {"numpy", "google.protobuf", "tqdm", "threadpoolctl", "matplotlib", "pycaffe_lite_cli.lr_plot.command"}
 sys.exit(f"imported {heavy & set(sys.modules)}" if heavy & set(sys.modules) else 0)
