@@ -47,7 +47,7 @@ def run_ours(path: str, threads: int, repeat: int) -> None:
         net.backward_from_to(last, 1)
         if i > 1:
             times.append(time.perf_counter() - begin)
-    blobs = {id(blob): blob for tops in net.tops for blob in tops}
+    blobs = {id(blob): blob for node in net.nodes for blob in node.tops}
     size = sum(blob.count * 4 * (1 + blob.has_diff) for blob in blobs.values())
     size += sum(2 * 4 * blob.count for blob in net.parameters.blobs)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -96,8 +96,9 @@ def product_shapes(net) -> dict[tuple[int, int, int], int]:  # type: ignore[no-u
     def add(shape: tuple[int, int, int], times: int) -> None:
         found[shape] = found.get(shape, 0) + times
 
-    for i, layer in enumerate(net.layers):
-        kind, top = layer.layer_param.type, net.tops[i]
+    for node in net.nodes:
+        layer, top = node.layer, node.tops
+        kind = layer.layer_param.type
         if kind == "Convolution":
             group = layer.layer_param.convolution_param.group
             weight = layer.blobs[0]
@@ -115,7 +116,7 @@ def product_shapes(net) -> dict[tuple[int, int, int], int]:  # type: ignore[no-u
             continue
         add((m, k, n), group)
         add((k, m, n), group)
-        if net.backward_plan.bottoms[i][0]:
+        if node.propagate_down[0]:
             add((m, n, k), group)
     return found
 

@@ -185,14 +185,6 @@ def test_threads_that_are_not_needed_any_more_end() -> None:
         assert wait_for_pool_threads(threads - 1) == threads - 1
 
 
-def test_blas_keeps_to_one_thread() -> None:
-    from threadpoolctl import threadpool_info
-
-    set_num_threads(2)
-    parallel_for(1, lambda piece: None)
-    assert {info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"} <= {1}
-
-
 FORK = """
 import os, sys
 from pycaffe_lite import parallel

@@ -61,7 +61,7 @@ def _measure(net: Net, iterations: int) -> None:
         for i in range(len(net.layers)):
             forward[i] += _timed(lambda i=i: net.forward_from_to(i, i))
         for i in reversed(range(len(net.layers))):
-            backward[i] += _timed(lambda i=i: net.backward_layer(i))
+            backward[i] += _timed(lambda i=i: net.backward_from_to(i, i))
         milliseconds = (clock.perf_counter() - start_iteration) * 1e3
         log.info(f"Iteration: {iteration} forward-backward time: {milliseconds:.4g} ms.")
     total = (clock.perf_counter() - begin) * 1e3

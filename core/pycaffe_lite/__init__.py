@@ -15,7 +15,7 @@ _HOME = {
     "Blob": "pycaffe_lite.blob",
     "CaffeError": "pycaffe_lite.errors",
     "Layer": "pycaffe_lite.layers.contract",
-    "Net": "pycaffe_lite.net",
+    "Net": "pycaffe_lite.pycaffe.net",
     "SGDSolver": "pycaffe_lite.solvers.sgd",
     "TEST": "pycaffe_lite.phase",
     "TRAIN": "pycaffe_lite.phase",

@@ -2,7 +2,7 @@
 
 Work is cut into pieces whose number and bounds follow from the shapes alone, and partial results are added in the
 order of the pieces. Threads only decide who computes a piece, so any number of them gives the same bits. BLAS
-is kept to one thread: its own threads would cut by their number, and would compete with ours.
+is kept to one thread while we compute: its own threads would cut by their number, and would compete with ours.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count, pairwise
+from typing import Any
 
 import numpy as np
 
@@ -100,7 +101,6 @@ def set_num_threads(threads: int) -> None:
         return
     if _pool is not None:
         _pool.close()
-    _keep_blas_to_one_thread()
     _threads = threads
     _pool = _Pool(threads) if threads > 1 else None
 
@@ -112,16 +112,64 @@ def num_threads() -> int:
     return _threads
 
 
-def _keep_blas_to_one_thread() -> None:
-    from threadpoolctl import threadpool_limits
+class _OneBlasThread(contextlib.ContextDecorator):
+    """A context in which the process's BLAS computes with one thread; afterwards with as many as before.
 
-    threadpool_limits(1, user_api="blas")
+    It may be entered again inside, and by several threads at a time: the last one out gives the threads back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._libraries: list[Any] | None = None
+        self._before: list[int] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._depth == 0:
+                self._before = [library.num_threads for library in self._found()]
+                self._set([1] * len(self._before))
+            self._depth += 1
+
+    def __exit__(self, *problem: object) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                self._set(self._before)
+
+    def _found(self) -> list[Any]:
+        """The BLAS libraries of the process: looked for once, as that takes milliseconds."""
+        if self._libraries is None:
+            from threadpoolctl import ThreadpoolController
+
+            self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+        return self._libraries
+
+    def _set(self, threads: Sequence[int]) -> None:
+        for library, number in zip(self._found(), threads, strict=True):
+            # threadpoolctl lets one thread alone set a limit, the first that has; here it may be any, one at a time.
+            anybody = getattr(library, "clear_controlling_thread", lambda force: None)
+            anybody(force=True)
+            library.set_num_threads(number)
+            anybody(force=True)
+
+    def forget(self) -> None:
+        """After fork(): nobody computes in the child."""
+        self._lock = threading.Lock()
+        if self._depth:
+            self._depth = 0
+            self._set(self._before)
+
+
+one_blas_thread = _OneBlasThread()
+"""`with one_blas_thread:`, or a decorator, stands around every public call that computes."""
 
 
 def _forget_threads() -> None:
     """After fork() the child has none of our threads; new ones are made at need."""
     global _pool, _threads
     _pool, _threads = None, 0
+    one_blas_thread.forget()
 
 
 if hasattr(os, "register_at_fork"):

@@ -13,6 +13,7 @@ import pytest
 from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError, MissingExtra
+from pycaffe_lite.layers.contract import Place
 from pycaffe_lite.layers.data import DataLayer
 from pycaffe_lite.layers.registry import create
 from pycaffe_lite.phase import TEST, TRAIN
@@ -36,9 +37,8 @@ def opened() -> Iterator[Callable[..., Opened]]:
     made: list[DataLayer] = []
 
     def build(param: Any, phase: int = TRAIN, folder: str = "") -> Opened:
-        layer = create(param, phase)
+        layer = create(param, phase, Place(folder=folder))
         assert isinstance(layer, DataLayer)
-        layer.folder = folder
         top = [Blob() for _ in param.top]
         made.append(layer)
         layer.build([], top)

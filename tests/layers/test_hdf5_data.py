@@ -13,8 +13,10 @@ from pycaffe_lite import rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.data.sources import hdf5
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.layers.contract import Place
 from pycaffe_lite.layers.hdf5_data import HDF5Data
 from pycaffe_lite.layers.registry import create
+from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.proto.text import parse
 from rigs.golden_formats import FORMATS
@@ -31,9 +33,8 @@ def opened() -> Iterator[Callable[..., Opened]]:
     made: list[HDF5Data] = []
 
     def build(param: Any, folder: Path) -> Opened:
-        layer = create(param)
+        layer = create(param, TRAIN, Place(folder=str(folder)))
         assert isinstance(layer, HDF5Data)
-        layer.folder = str(folder)
         made.append(layer)
         top = [Blob() for _ in param.top]
         layer.build([], top)

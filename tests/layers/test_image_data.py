@@ -12,6 +12,7 @@ import pytest
 from pycaffe_lite import rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.layers.contract import Place
 from pycaffe_lite.layers.image_data import ImageData
 from pycaffe_lite.layers.registry import create
 from pycaffe_lite.phase import TEST, TRAIN
@@ -37,9 +38,8 @@ def opened() -> Iterator[Callable[..., Opened]]:
     made: list[ImageData] = []
 
     def build(param: Any, phase: int = TRAIN, folder: Path | str = FORMATS) -> Opened:
-        layer = create(param, phase)
+        layer = create(param, phase, Place(folder=str(folder)))
         assert isinstance(layer, ImageData)
-        layer.folder = str(folder)
         top = [Blob() for _ in param.top]
         made.append(layer)
         layer.build([], top)

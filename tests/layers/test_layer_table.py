@@ -8,7 +8,7 @@ import pytest
 
 from pycaffe_lite import layers
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers.contract import Layer, register_layer, registered
+from pycaffe_lite.layers.contract import Layer, Place, register_layer, registered
 from pycaffe_lite.layers.registry import MODULES, create, layer_class, layer_type_list
 from pycaffe_lite.phase import TEST
 from rigs.layer_rig import layer_param
@@ -40,7 +40,7 @@ def test_names_are_sorted_and_hold_a_users_own(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_create_knows_the_phase_and_the_place() -> None:
-    layer = create(layer_param('name: "r" type: "ReLU"'), TEST, "net.prototxt:7: ")
+    layer = create(layer_param('name: "r" type: "ReLU"'), TEST, Place("net.prototxt:7: "))
     assert layer.phase == TEST
     assert str(layer.error("no.")) == 'net.prototxt:7: layer "r" (ReLU): no.'
 
@@ -48,7 +48,7 @@ def test_create_knows_the_phase_and_the_place() -> None:
 @pytest.mark.parametrize(("wrong", "right"), [("relu", "ReLU"), ("SoftmaxLoss", "SoftmaxWithLoss")])
 def test_an_unknown_type_is_met_with_the_nearest(wrong: str, right: str) -> None:
     with pytest.raises(CaffeError, match=rf'^a:1: layer "r": unknown layer type "{wrong}"; .*"{right}"'):
-        create(layer_param(f'name: "r" type: "{wrong}"'), TEST, "a:1: ")
+        create(layer_param(f'name: "r" type: "{wrong}"'), TEST, Place("a:1: "))
 
 
 def test_a_type_like_no_other_is_met_with_all() -> None:

@@ -13,6 +13,7 @@ import pytest
 from pycaffe_lite import rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.layers.contract import Place
 from pycaffe_lite.layers.feed_base import FeedLayer
 from pycaffe_lite.layers.registry import create
 from pycaffe_lite.phase import TRAIN
@@ -30,9 +31,8 @@ def opened(tmp_path: Path) -> Iterator[Callable[[str], Opened]]:
     made: list[FeedLayer] = []
 
     def build(text: str) -> Opened:
-        one = create(layer_param(f'top: "data" top: "label" {text}'), TRAIN)
+        one = create(layer_param(f'top: "data" top: "label" {text}'), TRAIN, Place(folder=str(tmp_path)))
         assert isinstance(one, FeedLayer)
-        one.folder = str(tmp_path)
         made.append(one)
         top = [Blob(), Blob()]
         one.build([], top)

@@ -264,4 +264,4 @@ def test_an_error_in_forward_names_layer_and_line(make: Make) -> None:
 def test_a_layer_without_backward_is_told_so(make: Make) -> None:
     net = make(DOUBLE)
     with pytest.raises(CaffeError, match=r"its class Double has no backward"):
-        net.layers[1].backward(net.tops[1], [True], net.bottoms[1])
+        net.layers[1].backward(net.nodes[1].tops, [True], net.nodes[1].bottoms)

@@ -13,6 +13,7 @@ from pycaffe_lite import rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.data.sources.windows import Cutter
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.layers.contract import Place
 from pycaffe_lite.layers.registry import create
 from pycaffe_lite.layers.window_data import WindowData
 from pycaffe_lite.phase import TEST, TRAIN
@@ -55,9 +56,8 @@ def opened(tmp_path: Path, generator: np.random.Generator) -> Iterator[Callable[
             f'type: "WindowData" top: "data" top: "label" transform_param {{ {transform} }} '
             f'window_data_param {{ source: "windows.txt" {batch} {fields} }}'
         )
-        layer = create(param, phase)
+        layer = create(param, phase, Place(folder=str(tmp_path)))
         assert isinstance(layer, WindowData)
-        layer.folder = str(tmp_path)
         top = [Blob() for _ in param.top]
         made.append(layer)
         layer.build([], top)

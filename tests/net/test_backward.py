@@ -19,13 +19,13 @@ def relu(name: str, bottom: str, more: str = "") -> str:
 
 def runs(net: Net) -> list[str]:
     """The layers that run backward."""
-    return [made.name for made, runs in zip(net.layers, net.backward_plan.layers, strict=True) if runs]
+    return [node.name for node in net.nodes if node.goes_backward]
 
 
 def diffs(net: Net) -> list[str]:
     """The blobs whose diffs the layers are asked for."""
-    plan = zip(net.bottom_names, net.backward_plan.bottoms, strict=True)
-    return [name for names, wanted in plan for name, want in zip(names, wanted, strict=True) if want]
+    plans = [zip(node.bottom_names, node.propagate_down, strict=True) for node in net.nodes]
+    return [name for plan in plans for name, wanted in plan if wanted]
 
 
 BASE = inputs(x=[2, 3], label=[2])

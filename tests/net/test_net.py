@@ -77,7 +77,7 @@ def test_outputs_are_in_alphabetical_order() -> None:
 
 def test_in_place_layers_share_one_blob() -> None:
     net = make_net(CLASSIFIER)
-    assert net.bottoms[2][0] is net.tops[2][0] is net.blobs["fc1"]
+    assert net.nodes[2].bottoms[0] is net.nodes[2].tops[0] is net.blobs["fc1"]
     net.blobs["data"].data[...] = [[-1, 0, 1]] * 4
     net.forward()
     assert net.blobs["fc1"].data.min() == 0
@@ -98,8 +98,8 @@ def test_in_place_needs_the_same_name_at_the_same_place() -> None:
 def test_a_loss_makes_up_its_top(generator: np.random.Generator) -> None:
     text = CLASSIFIER.replace('top: "loss"', "")
     net = filled(text, generator)
-    assert (len(net.tops[-1]), net.top_names[-1], net.outputs) == (1, [], [])
-    assert net.forward_loss() == pytest.approx(float(net.tops[-1][0].data))
+    assert (len(net.nodes[-1].tops), net.nodes[-1].top_names, net.outputs) == (1, [], [])
+    assert net.forward_loss() == pytest.approx(float(net.nodes[-1].tops[0].data))
 
 
 def test_only_losses_make_up_tops() -> None:

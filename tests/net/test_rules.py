@@ -16,7 +16,7 @@ from rigs.net_rig import inner_product, inputs, layer, logged, make_net, message
 
 def is_in(rules: str, state: str) -> bool:
     param = net_param(layer("a", "Input", top=["x"], more=rules))
-    return filter_layers(param.layer, parse(state, NetState), ["here: "]) == [0]
+    return bool(filter_layers(param.layer, parse(state, NetState), ["here: "])[0])
 
 
 @pytest.mark.parametrize(

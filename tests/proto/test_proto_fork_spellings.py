@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pycaffe_lite.errors import CaffeError, ParseError
+from pycaffe_lite.layers.contract import Place
 from pycaffe_lite.layers.registry import create
 from pycaffe_lite.proto import caffe_pb2, fork_spellings
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, SolverParameter
@@ -200,7 +201,7 @@ TYPES = [
 def test_refuses_the_types_of_forks(name: str, fork: str) -> None:
     sentence = rf'^net:7: layer "x": unknown layer type "{name}"; it is an addition of {fork}'
     with pytest.raises(CaffeError, match=sentence):
-        create(LayerParameter(name="x", type=name), location="net:7: ")
+        create(LayerParameter(name="x", type=name), place=Place("net:7: "))
 
 
 @pytest.mark.parametrize(("name", "fork"), [("BN", "SegNet"), ("IMAGE_SEG_DATA", "DeepLab"), ("ROI_POOLING", "Faster")])

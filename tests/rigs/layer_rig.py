@@ -8,7 +8,9 @@ import numpy as np
 
 from pycaffe_lite import rng
 from pycaffe_lite.blob import Blob
+from pycaffe_lite.layers.contract import Place
 from pycaffe_lite.layers.registry import create
+from pycaffe_lite.parallel import one_blas_thread
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.proto.text import parse
@@ -60,9 +62,7 @@ class Rig:
     ) -> None:
         param = layer_param(text)
         self.order, self.gaps = order, gaps
-        self.layer = create(param, phase)
-        self.layer.dtype = np.dtype(dtype)
-        self.layer.folder = folder
+        self.layer = create(param, phase, Place(folder=folder, dtype=dtype))
         self.bottom = [Blob(dtype=dtype) for _ in arrays]
         named = dict(zip(param.bottom, self.bottom, strict=False))
         self.top = [named.get(name) or Blob(dtype=dtype) for name in param.top]
@@ -93,7 +93,8 @@ class Rig:
         """The tops, as copies."""
         self._fill_bottoms()
         rng.set_random_seed(1)
-        self.layer.forward(self.bottom, self.top)
+        with one_blas_thread:
+            self.layer.forward(self.bottom, self.top)
         return [blob.data.copy() for blob in self.top]
 
     def backward(
@@ -103,7 +104,8 @@ class Rig:
         for blob, diff in zip(self.top, top_diffs, strict=True):
             blob.diff[...] = diff
         down = [True] * len(self.bottom) if propagate_down is None else list(propagate_down)
-        self.layer.backward(self.top, down, self.bottom)
+        with one_blas_thread:
+            self.layer.backward(self.top, down, self.bottom)
         return [blob.diff.copy() for blob in self.bottom]
 
     def param_diffs(self) -> list[np.ndarray]:

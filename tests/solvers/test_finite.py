@@ -10,7 +10,7 @@ import pytest
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import Diverged
 from pycaffe_lite.layers.inner_product import InnerProduct
-from pycaffe_lite.net.finite import is_finite
+from pycaffe_lite.net.watch import is_finite
 from pycaffe_lite.solvers.sgd import SGDSolver
 from rigs.cli_rig import NET as TINY
 from rigs.cli_rig import SOLVER, Command, write_run

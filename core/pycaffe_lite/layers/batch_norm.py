@@ -93,7 +93,8 @@ class BatchNorm(Layer):
     def _update_sums(self, mean: np.ndarray, variance: np.ndarray) -> None:
         values = self.channels.size
         correction = values / (values - 1) if values > 1 else 1.0
-        for blob, value in zip(self.blobs, (mean, correction * variance, 1.0), strict=True):
+        newest: list[np.ndarray | float] = [mean, correction * variance, 1.0]
+        for blob, value in zip(self.blobs, newest, strict=True):
             blob.data[...] = self.fraction * blob.data + value
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:

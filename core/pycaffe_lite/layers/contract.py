@@ -21,15 +21,33 @@ The base class owns the sequence: counts are checked, then setup, reshape, and t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError, ShapeError
+from pycaffe_lite.layers.filler import fill
 from pycaffe_lite.phase import TRAIN
+from pycaffe_lite.proto.caffe_pb2 import FillerParameter, LayerParameter
 
 Range = tuple[int, int | None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a layer is from.
+
+    Attributes:
+        location: `file:line: ` of the layer in its text, for the beginning of errors; or nothing.
+        folder: where files named by the layer are looked for besides the working folder; or nothing.
+        dtype: the type of its blobs: float32, as Caffe computes; float64 in gradient checks.
+    """
+
+    location: str = ""
+    folder: str = ""
+    dtype: np.dtype | type = np.float32
 
 
 class BlobVec(list[Blob]):
@@ -61,13 +79,11 @@ class Layer:
             after a bottom has changed shape. For layers whose top shapes depend on values or on the outside.
 
         layer_param: the layer's LayerParameter.
+        place: see Place; its parts are also at hand as `location`, `folder` and `dtype`.
         phase: TRAIN or TEST.
         blobs: the parameters.
         param_propagate_down: for each parameter, whether its diff is wanted.
         shares: parameters whose memory belongs to another layer: index -> the owner's blob.
-        dtype: the type of the parameters: float32; float64 in gradient checks.
-        folder: where files named by the layer are looked for besides the working folder.
-        location: `file:line: ` of the layer in its text, or nothing.
         param_str: the text that a Python layer is given.
     """
 
@@ -81,7 +97,7 @@ class Layer:
     may_propagate: tuple[bool, ...] = ()
     always_reshape: ClassVar[bool] = False
 
-    def __init__(self, layer_param: Any, phase: int = TRAIN) -> None:
+    def __init__(self, layer_param: LayerParameter, phase: int = TRAIN, place: Place = Place()) -> None:
         self.layer_param = layer_param
         self.name: str = layer_param.name
         self.phase = phase
@@ -89,9 +105,10 @@ class Layer:
         self.param_propagate_down: list[bool] = []
         self.shares: dict[int, Blob] = {}
         self.loss_weights: list[float] = []
-        self.dtype: np.dtype = np.dtype(np.float32)
-        self.folder = ""
-        self.location = ""
+        self.place = place
+        self.dtype: np.dtype = np.dtype(place.dtype)
+        self.folder = place.folder
+        self.location = place.location
         self.param_str = str(layer_param.python_param.param_str)
 
     # -- what a layer type writes ----------------------------------------------------------------------------
@@ -162,7 +179,7 @@ class Layer:
     def close(self) -> None:
         """Lets go of threads and files; data layers have them."""
 
-    def add_param(self, shape: Sequence[int], filler: Any, order: Sequence[int] | None = None) -> Blob:
+    def add_param(self, shape: Sequence[int], filler: FillerParameter, order: Sequence[int] | None = None) -> Blob:
         """Makes the next parameter and fills it.
 
         Args:
@@ -170,8 +187,6 @@ class Layer:
             filler: the FillerParameter of the text.
             order: the order of the axes in memory, see Blob.
         """
-        from pycaffe_lite.layers.filler import fill
-
         try:
             blob = Blob(shape, order, self.dtype)
             fill(blob, filler)

@@ -35,14 +35,14 @@ class Crop(Layer):
             raise self.error(
                 f"expected a reference with {len(shape)} axes, as its first bottom has, got shape {list(reference)}."
             )
-        self.place = (slice(None),) * axis
+        self.part = (slice(None),) * axis
         for at, offset in enumerate(self._offsets(len(shape) - axis), start=axis):
             if offset + reference[at] > shape[at]:
                 raise self.error(
                     f"expected a part within its first bottom, got, along axis {at}, offset {offset} and length "
                     f"{reference[at]} out of {shape[at]}."
                 )
-            self.place = (*self.place, slice(offset, offset + reference[at]))
+            self.part = (*self.part, slice(offset, offset + reference[at]))
         top[0].reshape(*shape[:axis], *reference[axis : len(shape)], order=bottom[0].order)
 
     def _offsets(self, axes: int) -> list[int]:
@@ -63,4 +63,4 @@ class Crop(Layer):
             bottom[1].diff.fill(0)
 
     def _part(self, array: Array) -> Array:
-        return array[self.place]
+        return array[self.part]

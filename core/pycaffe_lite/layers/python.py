@@ -11,9 +11,10 @@ import numpy as np
 
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers.contract import Layer, register_layer
+from pycaffe_lite.layers.contract import Layer, Place, register_layer
 from pycaffe_lite.layers.python_modules import find_class
 from pycaffe_lite.phase import TRAIN
+from pycaffe_lite.proto.caffe_pb2 import LayerParameter
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -45,8 +46,8 @@ class PythonLayer(Layer):
     always_reshape = True
     user: Layer
 
-    def __init__(self, layer_param: Any, phase: int = TRAIN) -> None:
-        super().__init__(layer_param, phase)
+    def __init__(self, layer_param: LayerParameter, phase: int = TRAIN, place: Place = Place()) -> None:  # noqa: B008
+        super().__init__(layer_param, phase, place)
         self._lent: dict[int, Blob] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -64,7 +65,7 @@ class PythonLayer(Layer):
             raise self._failed(f"importing module {param.module}", problem) from problem
         self.user = self._try(f"{cls.__name__}()", cls, self.layer_param)
         self.blobs.dtype = self.dtype
-        for name in ("phase", "blobs", "dtype", "folder", "location", "param_propagate_down"):
+        for name in ("phase", "blobs", "place", "dtype", "folder", "location", "param_propagate_down"):
             setattr(self.user, name, getattr(self, name))
         self.user.param_str_ = self.param_str  # type: ignore[attr-defined]  # its name in older Caffes
         self._run("setup", bottom, top)

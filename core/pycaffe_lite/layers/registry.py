@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import importlib
 from difflib import get_close_matches
-from typing import Any
 
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers.contract import Layer, registered
+from pycaffe_lite.layers.contract import Layer, Place, registered
 from pycaffe_lite.phase import TRAIN
+from pycaffe_lite.proto.caffe_pb2 import LayerParameter
 from pycaffe_lite.proto.forks import addition, fork_of_type
 
 MODULES = {
@@ -104,16 +104,14 @@ def layer_class(name: str, location: str = "") -> type[Layer]:
     return registered()[name]
 
 
-def create(layer_param: Any, phase: int = TRAIN, location: str = "") -> Layer:
+def create(layer_param: LayerParameter, phase: int = TRAIN, place: Place = Place()) -> Layer:  # noqa: B008
     """Makes the layer that a LayerParameter describes; `build` then gives it its bottoms and tops.
 
     Raises:
         CaffeError: for an unknown type; names the fork that has it, or the nearest known ones.
     """
-    where = f'{location}layer "{layer_param.name}": '
-    layer = layer_class(layer_param.type, where)(layer_param, phase)
-    layer.location = location
-    return layer
+    where = f'{place.location}layer "{layer_param.name}": '
+    return layer_class(layer_param.type, where)(layer_param, phase, place)
 
 
 def _hint(name: str) -> str:

@@ -63,8 +63,7 @@ class SPP(Layer):
         pooling.pool = self.layer_param.spp_param.pool
         (pooling.kernel_h, pooling.kernel_w), (pooling.pad_h, pooling.pad_w) = kernel, pad
         pooling.stride_h, pooling.stride_w = kernel
-        layer = Pooling(param, self.phase)
-        layer.location, layer.dtype = self.location, self.dtype
+        layer = Pooling(param, self.phase, self.place)
         layer.build([bottom], [top])
         return layer
 

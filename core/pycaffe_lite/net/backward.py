@@ -1,86 +1,67 @@
-"""Which layers and bottoms of a net take part in the backward pass."""
+"""Which nodes of a net take part in the backward pass, and which of their bottoms get a diff."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from pycaffe_lite import log
-
-if TYPE_CHECKING:
-    from pycaffe_lite.net import Net
+from pycaffe_lite.net.node import Node
 
 
-@dataclass
-class BackwardPlan:
-    """For each layer whether it runs backward, and for each of its bottoms whether that gets a diff."""
-
-    layers: list[bool]
-    bottoms: list[list[bool]]
-
-
-def choose_backward(net: Net, force: bool) -> BackwardPlan:
+def plan_backward(nodes: Sequence[Node], force: bool) -> None:
     """Caffe's analysis: backward goes where a learnable parameter lies before and a loss behind.
 
     Args:
-        net: a net whose layers are built.
+        nodes: built ones, in order; `goes_backward`, `propagate_down` and the layers' `param_propagate_down` are set.
         force: `force_backward: true`: everything but labels and indices.
     """
-    plan = _from_parameters(net)
-    _keep_under_loss(net, plan)
+    _from_parameters(nodes)
+    _keep_under_loss(nodes)
     if force:
-        _force(net, plan)
-    return plan
+        for node in nodes:
+            _force(node)
 
 
-def _from_parameters(net: Net) -> BackwardPlan:
+def _from_parameters(nodes: Sequence[Node]) -> None:
     """Forward: a layer needs backward if a bottom does or a parameter learns; then its tops do.
 
     `propagate_down` speaks of the bottom's diff alone: as in Caffe, a layer that may not hand its diff on still
     receives one.
     """
     needs: dict[str, bool] = {}
-    plan = BackwardPlan([], [])
-    for layer, below, above in zip(net.layers, net.bottom_names, net.top_names, strict=True):
-        param = layer.layer_param
-        bottoms = [param.propagate_down[j] if param.propagate_down else needs[name] for j, name in enumerate(below)]
+    for node in nodes:
+        layer, param = node.layer, node.layer.layer_param
         learns = [param.param[j].lr_mult != 0 if j < len(param.param) else True for j in range(len(layer.blobs))]
         layer.param_propagate_down = learns
-        plan.layers.append(any(needs[name] for name in below) or any(learns))
-        plan.bottoms.append(bottoms)
-        for name in above:
-            needs[name] = plan.layers[-1] or needs.get(name, False)
-    return plan
+        below = [needs[name] for name in node.bottom_names]
+        node.propagate_down = list(param.propagate_down) or below
+        node.goes_backward = any(below) or any(learns)
+        for name in node.top_names:
+            needs[name] = node.goes_backward or needs.get(name, False)
 
 
-def _keep_under_loss(net: Net, plan: BackwardPlan) -> None:
+def _keep_under_loss(nodes: Sequence[Node]) -> None:
     """Backward: only what contributes to a loss, and is not cut off by propagate_down, stays."""
     under_loss: set[str] = set()
     skipped: set[str] = set()
-    for i in reversed(range(len(net.layers))):
-        layer, above, below = net.layers[i], net.top_names[i], net.bottom_names[i]
-        names = above + [""] * (len(net.tops[i]) - len(above))
-        is_loss = [weight != 0 for weight in layer.loss_weights]
-        contributes = any(loss or name in under_loss for name, loss in zip(names, is_loss, strict=True))
-        cut_off = all(name in skipped for name in names)
-        if plan.layers[i] and cut_off:
-            plan.layers[i] = False
-            plan.bottoms[i] = [False] * len(below)
-        if not contributes:
-            plan.layers[i] = False
-        log.info(f"{layer.name} {'needs' if plan.layers[i] else 'does not need'} backward computation.")
-        for j, name in enumerate(below):
-            if contributes:
-                under_loss.add(name)
-            else:
-                plan.bottoms[i][j] = False
-            if not plan.bottoms[i][j]:
-                skipped.add(name)
+    for node in reversed(nodes):
+        names = node.top_names + [""] * (len(node.tops) - len(node.top_names))
+        losses = [weight != 0 for weight in node.layer.loss_weights]
+        contributes = any(loss or name in under_loss for name, loss in zip(names, losses, strict=True))
+        if node.goes_backward and all(name in skipped for name in names):
+            node.goes_backward = False
+            node.propagate_down = [False] * len(node.bottoms)
+        if contributes:
+            under_loss.update(node.bottom_names)
+        else:
+            node.goes_backward = False
+            node.propagate_down = [False] * len(node.bottoms)
+        log.info(f"{node.name} {'needs' if node.goes_backward else 'does not need'} backward computation.")
+        skipped.update(name for name, down in zip(node.bottom_names, node.propagate_down, strict=True) if not down)
 
 
-def _force(net: Net, plan: BackwardPlan) -> None:
-    for i, layer in enumerate(net.layers):
-        plan.layers[i] = True
-        may = layer.may_propagate
-        plan.bottoms[i] = [need or (may[j] if j < len(may) else True) for j, need in enumerate(plan.bottoms[i])]
-        layer.param_propagate_down = [True] * len(layer.blobs)
+def _force(node: Node) -> None:
+    may = node.layer.may_propagate
+    node.goes_backward = True
+    node.propagate_down = [need or (may[j] if j < len(may) else True) for j, need in enumerate(node.propagate_down)]
+    node.layer.param_propagate_down = [True] * len(node.layer.blobs)

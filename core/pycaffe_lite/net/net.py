@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pycaffe_lite import log
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError, ShapeError
-from pycaffe_lite.layers.contract import BlobVec, Layer
-from pycaffe_lite.net import watch as debug_info
-from pycaffe_lite.net.backward import choose_backward
-from pycaffe_lite.net.build import build_layers
+from pycaffe_lite.layers.contract import BlobVec, Layer, Place
+from pycaffe_lite.layers.memory_data import MemoryData
+from pycaffe_lite.net import watch
+from pycaffe_lite.net.backward import plan_backward
+from pycaffe_lite.net.build import build
+from pycaffe_lite.net.node import Node
 from pycaffe_lite.net.parameters import Parameters
-from pycaffe_lite.net.passes import Chain, find_chains, steps
+from pycaffe_lite.net.passes import fuse, within
+from pycaffe_lite.parallel import one_blas_thread
+from pycaffe_lite.proto.caffe_pb2 import NetParameter, NetState
 from pycaffe_lite.proto.read import NetText, read_net
 from pycaffe_lite.words import nearest
 
@@ -26,22 +30,22 @@ class Net:
 
     Args:
         source: a prototxt file; or a NetText, whose paths and lines serve for errors; or a NetParameter.
-        args: pycaffe's positional orders: phase, level, stages, weights; or the older weights, phase.
         phase: TRAIN or TEST; overrides what the text says.
-        level: the level of the net state, for min_level and max_level rules.
-        stages: stages added to those of the text.
+        level: with `phase`, the level of the net state, for min_level and max_level rules.
+        stages: with `phase`, stages added to those of the text.
+        state: instead of these three, the whole net state to build for.
         weights: a .caffemodel to take the parameters from.
         dtype: float32 as in Caffe, or float64.
 
     Attributes:
         name: the net's name.
-        layers: the layers in the order they run.
-        layer_names: their names.
+        path: the file of its text; or nothing.
+        phase: TRAIN or TEST.
+        nodes: the layers in their places, in the order they run.
         blobs: every blob by its name.
-        params: for each layer that has parameters, its name -> the parameters.
         outputs: the names of the blobs no layer reads, in alphabetical order.
-        inputs: the names of the blobs that Input layers make.
         parameters: the learnable parameters, see Parameters.
+        debug_info: whether each pass logs the mean absolute value of all that it computes.
 
     Raises:
         CaffeError: for a text that cannot be built, naming file, line and layer.
@@ -49,57 +53,42 @@ class Net:
 
     def __init__(
         self,
-        source: Any,
-        *args: Any,
+        source: NetText | NetParameter | str | os.PathLike[str],
         phase: int | None = None,
+        *,
         level: int = 0,
-        stages: Sequence[str] | None = None,
+        stages: Sequence[str] = (),
+        state: NetState | None = None,
         weights: str | None = None,
-        dtype: Any = np.float32,
+        dtype: np.dtype | type = np.float32,
     ) -> None:
-        for arg in args:
-            if isinstance(arg, (str, os.PathLike)):
-                weights = os.fspath(arg)
-            elif isinstance(arg, (list, tuple)):
-                stages = arg
-            elif arg is not None and phase is None:
-                phase = int(arg)
-            elif arg is not None:
-                level = int(arg)
         text = _as_text(source)
-        param = type(text.param)()
+        param = NetParameter()
         param.CopyFrom(text.param)
-        if phase is not None:
+        if state is not None:
+            param.state.CopyFrom(state)
+        elif phase is not None:
             param.state.phase = phase
             param.state.level = level
-            param.state.stage.extend(stages or ())
-        self.path = text.path
-        self.folder = (os.path.dirname(text.path) or os.curdir) if text.path else ""
-        self.phase = param.state.phase
-        self.name = param.name
-        self.dtype = np.dtype(dtype)
+            param.state.stage.extend(stages)
+        self.name, self.path, self.phase = param.name, text.path, int(param.state.phase)
         self.debug_info = param.debug_info
-        self.layers: list[Layer] = []
-        self.bottoms: list[list[Blob]] = []
-        self.tops: list[list[Blob]] = []
-        self.bottom_names: list[list[str]] = []
-        self.top_names: list[list[str]] = []
-        self.blobs: dict[str, Blob] = {}
-        self.bottom_shapes: list[list[tuple[int, ...]]] = []
-        self.parameters = Parameters()
-        self.chains: dict[int, Chain] = {}
-        try:
-            self.outputs = build_layers(self, param, text)
-            self.backward_plan = choose_backward(self, param.force_backward)
-            self.chains = find_chains(self)
-            for name in self.outputs:
-                log.info(f"This network produces output {name}")
-            log.info("Network initialization done.")
-            if weights is not None:
+        folder = (os.path.dirname(text.path) or os.curdir) if text.path else ""
+        locations = [text.location(i) if text.path else "" for i in range(len(param.layer))]
+        built = build(param, locations, Place(folder=folder, dtype=dtype))
+        self.nodes, self.blobs, self.parameters = built.nodes, built.blobs, built.parameters
+        self.outputs = sorted(built.unread)
+        plan_backward(self.nodes, param.force_backward)
+        self.steps = fuse(self.nodes)
+        for name in self.outputs:
+            log.info(f"This network produces output {name}")
+        log.info("Network initialization done.")
+        if weights is not None:
+            try:
                 self.copy_from(weights)
-        except BaseException:
-            self.close()
-            raise
+            except BaseException:
+                self.close()
+                raise
 
     # -- running -------------------------------------------------------------------------------------------
 
@@ -108,7 +97,7 @@ class Net:
         blobs: Sequence[str] | None = None,
         start: str | None = None,
         end: str | None = None,
-        **inputs: Any,
+        **inputs: ArrayLike,
     ) -> dict[str, np.ndarray]:
         """Runs the layers in order.
 
@@ -126,62 +115,38 @@ class Net:
         """
         for name, values in inputs.items():
             _write(name, self._blob(name).data, values)
-        last = len(self.layers) - 1 if end is None else self._layer_index(end)
+        last = len(self.nodes) - 1 if end is None else self._layer_index(end)
         self.forward_from_to(0 if start is None else self._layer_index(start), last)
-        names = self.outputs if end is None else self.top_names[last]
+        names = self.outputs if end is None else self.nodes[last].top_names
         return {name: self._blob(name).data for name in (*names, *(blobs or ()))}
 
     def forward_from_to(self, first: int, last: int) -> float:
         """Runs layers first … last; returns their weighted loss."""
-        with np.errstate(all="ignore"):
-            return sum((self._forward_step(step) for step in steps(self, first, last)), 0.0)
+        with one_blas_thread, np.errstate(all="ignore"):
+            if self.debug_info:
+                return sum((self._forward_and_tell(node) for node in self.nodes[first : last + 1]), 0.0)
+            return sum((step.forward() for step in within(self.steps, first, last)), 0.0)
 
-    def _forward_step(self, step: int | Chain) -> float:
-        if isinstance(step, int):
-            return self._forward_layer(step)
-        for i in range(step.first, step.last + 1):
-            self._reshape_if_needed(i)
-        step.forward()
-        return 0.0
-
-    def _forward_layer(self, i: int) -> float:
-        layer, bottom, top = self.layers[i], self.bottoms[i], self.tops[i]
-        self._reshape_if_needed(i)
-        layer.forward(bottom, top)
-        if self.debug_info:
-            debug_info.forward(self, i)
-        return layer.loss(top) if any(layer.loss_weights) else 0.0
+    def _forward_and_tell(self, node: Node) -> float:
+        loss = node.forward()
+        watch.log_forward(node)
+        return loss
 
     def forward_loss(self) -> float:
         """One forward pass; returns the weighted loss."""
-        return self.forward_from_to(0, len(self.layers) - 1)
-
-    def _reshape_if_needed(self, i: int) -> None:
-        shapes = [blob.shape for blob in self.bottoms[i]]
-        if shapes != self.bottom_shapes[i] or self.layers[i].always_reshape:
-            self._reshape_layer(i, shapes)
-
-    def _reshape_layer(self, i: int, shapes: list[tuple[int, ...]]) -> None:
-        layer, top = self.layers[i], self.tops[i]
-        before = [blob.shape for blob in top]
-        layer.reshape(self.bottoms[i], top)
-        self.bottom_shapes[i] = shapes
-        if [blob.shape for blob in top] != before:
-            layer.write_loss_weights(top)
+        return self.forward_from_to(0, len(self.nodes) - 1)
 
     def reshape(self) -> None:
         """Gives every blob the shape that follows from those of the inputs."""
-        for i in range(len(self.layers)):
-            self._reshape_layer(i, [blob.shape for blob in self.bottoms[i]])
+        for node in self.nodes:
+            node.reshape()
 
-    def set_input_arrays(self, data: Any, labels: Any) -> None:
+    def set_input_arrays(self, data: ArrayLike, labels: ArrayLike) -> None:
         """Lets the net's first MemoryData layer read from arrays, see `MemoryData.set_input_arrays`.
 
         Raises:
             CaffeError: the net has no such layer, or the arrays do not fit it.
         """
-        from pycaffe_lite.layers.memory_data import MemoryData
-
         readers = [layer for layer in self.layers if isinstance(layer, MemoryData)]
         if not readers:
             raise CaffeError(f'Net "{self.name}" has no MemoryData layer to take arrays.')
@@ -192,7 +157,7 @@ class Net:
         diffs: Sequence[str] | None = None,
         start: str | None = None,
         end: str | None = None,
-        **given: Any,
+        **given: ArrayLike,
     ) -> dict[str, np.ndarray]:
         """Runs the backward passes, last layer first, from the diffs that are there (losses: their weight).
 
@@ -208,35 +173,29 @@ class Net:
         """
         for name, values in given.items():
             _write(name, self._blob(name).diff, values)
-        first = len(self.layers) - 1 if start is None else self._layer_index(start)
+        first = len(self.nodes) - 1 if start is None else self._layer_index(start)
         last = 0 if end is None else self._layer_index(end)
         self.backward_from_to(first, last)
-        names = self.inputs if end is None else self.bottom_names[last]
+        names = self.inputs if end is None else self.nodes[last].bottom_names
         return {name: self._blob(name).diff for name in (*names, *(diffs or ()))}
 
     def backward_from_to(self, first: int, last: int) -> None:
         """Runs the backward passes of layers first … last, which comes before it."""
-        for step in reversed(steps(self, last, first)):
-            if isinstance(step, int):
-                self.backward_layer(step)
-            elif self.backward_plan.layers[step.first]:
-                with np.errstate(all="ignore"):
-                    step.backward()
-
-    def backward_layer(self, i: int) -> None:
-        """Runs one layer's backward pass, if it takes part."""
-        if self.backward_plan.layers[i]:
-            with np.errstate(all="ignore"):
-                self.layers[i].backward(self.tops[i], self.backward_plan.bottoms[i], self.bottoms[i])
+        with one_blas_thread, np.errstate(all="ignore"):
             if self.debug_info:
-                debug_info.backward(self, i)
+                for node in reversed(self.nodes[last : first + 1]):
+                    node.backward()
+                    watch.log_backward(node)
+                return
+            for step in reversed(list(within(self.steps, last, first))):
+                step.backward()
 
     def forward_backward(self) -> float:
         """One pass forward and one backward; returns the weighted loss."""
         loss = self.forward_loss()
-        self.backward_from_to(len(self.layers) - 1, 0)
+        self.backward_from_to(len(self.nodes) - 1, 0)
         if self.debug_info:
-            debug_info.after_backward(self)
+            watch.log_parameters(self.parameters)
         return loss
 
     def clear_param_diffs(self) -> None:
@@ -250,37 +209,38 @@ class Net:
 
     def close(self) -> None:
         """Stops the threads that read data for this net."""
-        for layer in self.layers:
-            layer.close()
+        for node in self.nodes:
+            node.layer.close()
 
-    # -- looking in ----------------------------------------------------------------------------------------
+    # -- views of the nodes --------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        return [node.layer for node in self.nodes]
 
     @property
     def layer_names(self) -> list[str]:
-        return [layer.name for layer in self.layers]
+        return [node.name for node in self.nodes]
 
     @property
     def layer_dict(self) -> dict[str, Layer]:
-        return {layer.name: layer for layer in self.layers}
+        return {node.name: node.layer for node in self.nodes}
 
     @property
     def params(self) -> dict[str, BlobVec]:
-        return {layer.name: layer.blobs for layer in self.layers if layer.blobs}
+        """For each layer that has parameters, its name -> the parameters."""
+        return {node.name: node.layer.blobs for node in self.nodes if node.layer.blobs}
 
     @property
     def inputs(self) -> list[str]:
-        return [
-            name
-            for layer, names in zip(self.layers, self.top_names, strict=True)
-            if layer.layer_param.type == "Input"
-            for name in names
-        ]
+        """The names of the blobs that Input layers make."""
+        return [name for node in self.nodes if node.layer.layer_param.type == "Input" for name in node.top_names]
 
     def loss_weight(self, output: str) -> float:
         """The loss weight of an output blob, 0 if it is no loss."""
-        for layer, names in zip(reversed(self.layers), reversed(self.top_names), strict=True):
-            if output in names:
-                return layer.loss_weights[names.index(output)]
+        for node in reversed(self.nodes):
+            if output in node.top_names:
+                return node.layer.loss_weights[node.top_names.index(output)]
         return 0.0
 
     def _layer_index(self, name: str) -> int:
@@ -316,15 +276,13 @@ class Net:
     share_with = share_trained_layers_with
 
 
-def _as_text(source: Any) -> NetText:
+def _as_text(source: NetText | NetParameter | str | os.PathLike[str]) -> NetText:
     if isinstance(source, NetText):
         return source
-    if isinstance(source, (str, os.PathLike)):
-        return read_net(os.fspath(source))
-    return NetText(source, "", [])
+    return NetText(source, "", []) if isinstance(source, NetParameter) else read_net(os.fspath(source))
 
 
-def _write(name: str, array: np.ndarray, values: Any) -> None:
+def _write(name: str, array: np.ndarray, values: ArrayLike) -> None:
     """Copies values, which may be one number for all, into the array of a blob."""
     given = np.asarray(values)
     if given.shape and given.shape != array.shape:

@@ -1,8 +1,8 @@
-"""BatchNorm, Scale and ReLU, one after the other and in place, run as one layer.
+"""What a pass through a net does, step by step: nodes, and chains of nodes that run as one.
 
-Each of them walks through its blob by itself, and such walks take as long as memory does. Together they read and write
-it half as often, in the same steps for each element. The sums for the derivatives of scale and bias are also those that
-BatchNorm's derivative needs:
+BatchNorm, Scale and ReLU, one after the other and in place, are such a chain. Each of them walks through its blob by
+itself, and such walks take as long as memory does. Together they read and write it half as often, in the same steps for
+each element. The sums for the derivatives of scale and bias are also those that BatchNorm's derivative needs:
 
     n = (x - mean) / std        y = max(0, s n + b)
     t = dy where y > 0          db = sum of t        ds = sum of t n
@@ -13,48 +13,51 @@ The layers stay what they are: one that runs alone, or with debug_info, finds al
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pycaffe_lite.blob import Array, Blob
+from pycaffe_lite.blob import Array
 from pycaffe_lite.kernels.normalization import Add, add_products, derive, normalize
 from pycaffe_lite.layers.batch_norm import BatchNorm
 from pycaffe_lite.layers.contract import Layer
 from pycaffe_lite.layers.relu import ReLU
 from pycaffe_lite.layers.scale import Scale
 from pycaffe_lite.memory import scratch
-
-if TYPE_CHECKING:
-    from pycaffe_lite.net import Net
+from pycaffe_lite.net.node import Node
 
 
 class Chain:
-    """Consecutive layers of a net: a BatchNorm, a Scale in place and perhaps a ReLU in place.
+    """A BatchNorm, a Scale in place and perhaps a ReLU in place.
 
     Attributes:
-        first, last: their numbers.
+        nodes: the two or three of them, in order.
     """
 
-    def __init__(self, net: Net, first: int, relu: bool) -> None:
-        self.first, self.last = first, first + 1 + relu
-        norm, scale = net.layers[first : first + 2]
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.nodes = tuple(nodes)
+        norm, scale = (node.layer for node in nodes[:2])
         assert isinstance(norm, BatchNorm)
         assert isinstance(scale, Scale)
-        self._norm, self._scale, self._relu = norm, scale, relu
-        self._bottom, self._top = net.bottoms[first][0], net.tops[first][0]
+        self._norm, self._scale, self._relu = norm, scale, len(nodes) > 2
+        self._bottom, self._top = nodes[0].bottoms[0], nodes[0].tops[0]
 
-    def forward(self) -> None:
+    def forward(self) -> float:
         """What the layers' forward passes do; the Scale's input is kept where the BatchNorm keeps its output."""
+        for node in self.nodes:
+            node.reshape_if_needed()
         norm, scale = self._norm, self._scale
         assert scale.kept is not None
         scale.kept.data = norm.normal.data
         vectors = [*norm.prepare(self._bottom.data), *(blob.data for blob in scale.blobs)]
         body = _forward if not self._relu else _forward_and_rectify
         norm.channels.map(body, self._bottom.data, norm.normal.data, self._top.data, vectors=vectors, written=2)
+        return 0.0
 
     def backward(self) -> None:
-        """What the layers' backward passes do."""
+        """What the layers' backward passes do, if they take part."""
+        if not self.nodes[0].goes_backward:
+            return
         norm, scale = self._norm, self._scale
         normal, diff = norm.normal.data, self._top.diff
         if not self._relu:
@@ -69,52 +72,57 @@ class Chain:
         norm.channels.map(derive, diff, normal, self._bottom.diff, vectors=[*means, factor])
 
 
-def steps(net: Net, first: int, last: int) -> list[int | Chain]:
-    """What a pass through layers first … last does, in order: layers by their numbers, and chains.
+Step = Node | Chain
 
-    Chains are those that lie in that range as a whole; with debug_info everybody sees what is between.
-    """
-    found: list[int | Chain] = []
-    i = first
-    while i <= last:
-        chain = None if net.debug_info else net.chains.get(i)
-        if chain is not None and chain.last <= last:
-            found.append(chain)
-            i = chain.last + 1
+
+def fuse(nodes: Sequence[Node]) -> list[Step]:
+    """The steps of a pass through all nodes, which have been planned: those that can run as one do."""
+    steps: list[Step] = []
+    i = 0
+    while i < len(nodes):
+        length = _chain_length(nodes[i : i + 3])
+        steps.append(Chain(nodes[i : i + length]) if length > 1 else nodes[i])
+        i += length
+    return steps
+
+
+def within(steps: Sequence[Step], first: int, last: int) -> Iterator[Step]:
+    """The steps of a pass through nodes first … last alone; of a chain that is cut, its nodes."""
+    begin = 0
+    for step in steps:
+        nodes = step.nodes if isinstance(step, Chain) else (step,)
+        end = begin + len(nodes)
+        if first <= begin and end <= last + 1:
+            yield step
         else:
-            found.append(i)
-            i += 1
-    return found
+            yield from nodes[max(0, first - begin) : max(0, last + 1 - begin)]
+        begin = end
 
 
-def find_chains(net: Net) -> dict[int, Chain]:
-    """The chains of a net by the numbers of their first layers."""
-    chains = {}
-    for i in range(len(net.layers) - 1):
-        if _begins(net, i) and _follows(net, i + 1, Scale) and _fits(net.layers[i + 1], net.tops[i][0]):
-            relu = i + 2 < len(net.layers) and _follows(net, i + 2, ReLU) and not _slope(net.layers[i + 2])
-            chains[i] = Chain(net, i, relu)
-    return chains
+def _chain_length(nodes: Sequence[Node]) -> int:
+    """How many of the next three nodes run as one."""
+    if len(nodes) < 2 or not _begins(nodes[0]) or not _follows(nodes[1], nodes[0], Scale) or not _fits(nodes[1]):
+        return 1
+    return 3 if len(nodes) > 2 and _follows(nodes[2], nodes[1], ReLU) and not _slope(nodes[2].layer) else 2
 
 
-def _begins(net: Net, i: int) -> bool:
-    """Whether layer i is a BatchNorm, and in place if it goes backward: then nobody sees the diffs between."""
-    if not isinstance(net.layers[i], BatchNorm):
+def _begins(node: Node) -> bool:
+    """Whether it is a BatchNorm, and in place if it goes backward: then nobody sees the diffs between."""
+    if not isinstance(node.layer, BatchNorm):
         return False
-    return not net.backward_plan.layers[i] or (net.backward_plan.bottoms[i][0] and net.bottoms[i][0] is net.tops[i][0])
+    return not node.goes_backward or (node.propagate_down[0] and node.works_in_place)
 
 
-def _follows(net: Net, i: int, kind: type[Layer]) -> bool:
-    """Whether layer i is of that type, works in place on the top of the one before, and goes backward if that does."""
-    layer, plan = net.layers[i], net.backward_plan
+def _follows(node: Node, before: Node, kind: type[Layer]) -> bool:
+    """Whether it is of that type, works in place on the top of the one before, and goes backward if that does."""
     return (
-        isinstance(layer, kind)
-        and len(net.bottoms[i]) == 1
-        and net.bottoms[i][0] is net.tops[i][0] is net.tops[i - 1][0]
-        and plan.layers[i] == plan.layers[i - 1]
-        and plan.bottoms[i][0] == plan.layers[i]
-        and not any(layer.loss_weights)
-        and not any(net.layers[i - 1].loss_weights)
+        isinstance(node.layer, kind)
+        and node.works_in_place
+        and node.tops[0] is before.tops[0]
+        and node.goes_backward == before.goes_backward
+        and node.propagate_down[0] == node.goes_backward
+        and not any(node.layer.loss_weights)
+        and not any(before.layer.loss_weights)
     )
 
 
@@ -122,8 +130,9 @@ def _slope(relu: Layer) -> float:
     return float(relu.layer_param.relu_param.negative_slope)
 
 
-def _fits(scale: Layer, blob: Blob) -> bool:
+def _fits(node: Node) -> bool:
     """Whether a Scale multiplies the channels of axis 1."""
+    scale, blob = node.layer, node.bottoms[0]
     return scale.blobs[0].num_axes == 1 and scale.canonical_axis(scale.layer_param.scale_param.axis, blob) == 1
 
 

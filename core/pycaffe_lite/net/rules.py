@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetState, NetStateRule
 from pycaffe_lite.words import nearest
+
+# A bottom or top: the number of the layer, and which of its bottoms or tops.
+Bottom = tuple[int, int]
+Top = tuple[int, int]
 
 _MOST_NAMES = 12
 
 
-def filter_layers(layers: Sequence[Any], state: Any, locations: Sequence[str]) -> list[int]:
-    """The indices of the layers whose include and exclude rules fit a NetState.
+def filter_layers(
+    layers: Sequence[LayerParameter], state: NetState, locations: Sequence[str]
+) -> tuple[list[LayerParameter], list[str], list[LayerParameter]]:
+    """Keeps the layers whose include and exclude rules fit a NetState.
 
     A layer without rules is in; with include rules, if any of them is met; with exclude rules, if none is.
 
@@ -22,11 +28,17 @@ def filter_layers(layers: Sequence[Any], state: Any, locations: Sequence[str]) -
         layers: the LayerParameters.
         state: phase, level and stages of the net.
         locations: `file:line: ` of each layer, for errors.
+
+    Returns:
+        the layers that are in, their locations, and the layers that are left out.
     """
-    return [i for i, layer in enumerate(layers) if _included(layer, state, locations[i])]
+    included = [_included(layer, state, location) for layer, location in zip(layers, locations, strict=True)]
+    kept = [i for i, fits in enumerate(included) if fits]
+    left_out = [layer for layer, fits in zip(layers, included, strict=True) if not fits]
+    return [layers[i] for i in kept], [locations[i] for i in kept], left_out
 
 
-def _included(layer: Any, state: Any, location: str) -> bool:
+def _included(layer: LayerParameter, state: NetState, location: str) -> bool:
     if layer.include and layer.exclude:
         raise CaffeError(
             f'{location}layer "{layer.name}" ({layer.type}): expected include rules or exclude rules, got both; '
@@ -37,7 +49,7 @@ def _included(layer: Any, state: Any, location: str) -> bool:
     return not any(_meets(rule, state, layer.name) for rule in layer.exclude)
 
 
-def _meets(rule: Any, state: Any, name: str) -> bool:
+def _meets(rule: NetStateRule, state: NetState, name: str) -> bool:
     """Whether a NetStateRule is met; if not, the log says why, in Caffe's words (scripts look for them)."""
     why = ""
     if rule.HasField("phase") and rule.phase != state.phase:
@@ -61,50 +73,49 @@ def _meets(rule: Any, state: Any, name: str) -> bool:
 
 
 def insert_splits(
-    layers: Sequence[Any], locations: Sequence[str], left_out: Sequence[Any] = ()
-) -> tuple[list[Any], list[str]]:
+    layers: Sequence[LayerParameter], locations: Sequence[str], left_out: Sequence[LayerParameter] = ()
+) -> tuple[list[LayerParameter], list[str]]:
     """Puts a Split behind each blob that several bottoms, or one bottom and a loss weight, use.
 
     The names are Caffe's: the blob `fc` of layer `ip`, its top 0, gives `fc_ip_0_split_0`, `…_1`, … .
 
     Args:
-        layers: the LayerParameters of the net.
+        layers: the LayerParameters of the net; bottoms that now read a Split are renamed in them.
         locations: `file:line: ` of each layer, for errors.
         left_out: those that its rules left out, for errors.
 
     Returns:
-        the layers with their bottoms renamed, and their locations.
+        the layers with the Splits among them, and their locations.
     """
     producer, users = _count_users(layers, locations, left_out)
-    next_user: Counter[tuple[int, int]] = Counter()
+    next_user: Counter[Top] = Counter()
     new_layers, new_locations = [], []
-    for i, layer in enumerate(layers):
-        copy = type(layer)()
-        copy.CopyFrom(layer)
-        for j in range(len(layer.bottom)):
-            place = producer[i, j]
-            if users[place] > 1:
-                copy.bottom[j] = _split_blob(layers, place, layer.bottom[j], next_user[place])
-                next_user[place] += 1
-        new_layers.append(copy)
-        new_locations.append(locations[i])
-        for j in range(len(layer.top)):
+    for i, (layer, location) in enumerate(zip(layers, locations, strict=True)):
+        for j, blob in enumerate(layer.bottom):
+            top = producer[i, j]
+            if users[top] > 1:
+                layer.bottom[j] = f"{_split_name(layers, top, blob)}_{next_user[top]}"
+                next_user[top] += 1
+        new_layers.append(layer)
+        new_locations.append(location)
+        for j, blob in enumerate(layer.top):
             if users[i, j] > 1:
-                new_layers.append(_split_layer(layer, j, users[i, j]))
-                new_locations.append(locations[i])
-                if _loss_weight(layer, j):  # the loss takes the first branch
-                    copy.loss_weight[j] = 0
+                weight = _loss_weight(layer, j)
+                new_layers.append(_split_layer(_split_name(layers, (i, j), blob), blob, users[i, j], weight))
+                new_locations.append(location)
+                if weight:  # the loss takes the first branch
+                    layer.loss_weight[j] = 0
                     next_user[i, j] = 1
     return new_layers, new_locations
 
 
 def _count_users(
-    layers: Sequence[Any], locations: Sequence[str], left_out: Sequence[Any]
-) -> tuple[dict[tuple[int, int], tuple[int, int]], Counter[tuple[int, int]]]:
+    layers: Sequence[LayerParameter], locations: Sequence[str], left_out: Sequence[LayerParameter]
+) -> tuple[dict[Bottom, Top], Counter[Top]]:
     """For each bottom (layer, index) the top it reads, and for each top how many read it."""
-    current: dict[str, tuple[int, int]] = {}
-    producer: dict[tuple[int, int], tuple[int, int]] = {}
-    users: Counter[tuple[int, int]] = Counter()
+    current: dict[str, Top] = {}
+    producer: dict[Bottom, Top] = {}
+    users: Counter[Top] = Counter()
     for i, layer in enumerate(layers):
         for j, name in enumerate(layer.bottom):
             if name not in current:
@@ -122,7 +133,7 @@ def _count_users(
     return producer, users
 
 
-def _known(name: str, current: dict[str, tuple[int, int]], left_out: Sequence[Any]) -> str:
+def _known(name: str, current: dict[str, Top], left_out: Sequence[LayerParameter]) -> str:
     """The end of the sentence: who would make the blob, or which blobs there are."""
     maker = next((layer for layer in left_out if name in layer.top), None)
     if maker is not None:
@@ -139,24 +150,17 @@ def _known(name: str, current: dict[str, tuple[int, int]], left_out: Sequence[An
     return f"the tops so far are {', '.join(sorted(current))}." if current else "there are no tops so far."
 
 
-def _loss_weight(layer: Any, top: int) -> float:
+def _loss_weight(layer: LayerParameter, top: int) -> float:
     return layer.loss_weight[top] if top < len(layer.loss_weight) else 0.0
 
 
-def _split_base(layers: Sequence[Any], place: tuple[int, int], blob: str) -> str:
-    return f"{blob}_{layers[place[0]].name}_{place[1]}_split"
+def _split_name(layers: Sequence[LayerParameter], top: Top, blob: str) -> str:
+    return f"{blob}_{layers[top[0]].name}_{top[1]}_split"
 
 
-def _split_blob(layers: Sequence[Any], place: tuple[int, int], blob: str, user: int) -> str:
-    return f"{_split_base(layers, place, blob)}_{user}"
-
-
-def _split_layer(layer: Any, top: int, users: int) -> Any:
+def _split_layer(name: str, blob: str, users: int, weight: float) -> LayerParameter:
     """The Split behind a top; a loss weight moves to its first branch."""
-    blob = layer.top[top]
-    split = type(layer)(name=f"{blob}_{layer.name}_{top}_split", type="Split", bottom=[blob])
-    split.top.extend(f"{split.name}_{user}" for user in range(users))
-    weight = _loss_weight(layer, top)
+    split = LayerParameter(name=name, type="Split", bottom=[blob], top=[f"{name}_{user}" for user in range(users)])
     if weight:
         split.loss_weight.extend([weight] + [0.0] * (users - 1))
     return split

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.net import Net, finite
+from pycaffe_lite.net import Net, watch
 from pycaffe_lite.proto.printer import to_text
 from pycaffe_lite.proto.read import SolverText, read_solver_text
 from pycaffe_lite.snapshots import restore, resume, snapshot
@@ -167,7 +167,7 @@ class Solver:
     def _forward_backward(self) -> float:
         loss = self.net.forward_backward()
         if self.check_finite and not math.isfinite(loss):
-            raise finite.loss_diverged(self.net, self.iter, loss)
+            raise watch.loss_diverged(self.net.nodes, self.iter, loss)
         return loss
 
     def solve(self, resume_file: str | None = None) -> None:
@@ -279,7 +279,7 @@ class Solver:
     def check_values(self) -> None:
         """Raises Diverged if a parameter or the history is not finite, unless check_finite is off."""
         if self.check_finite:
-            finite.check_values(self.net, [blob.data for blob in self.history], self.iter)
+            watch.check_values(self.net.nodes, [blob.data for blob in self.history], self.iter)
 
     def where_it_stands(self) -> resume.State:
         """What an exact resume needs. Between a test and the next iteration it is the state before that test,

@@ -8,6 +8,7 @@ from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TEST, TRAIN
+from pycaffe_lite.proto.caffe_pb2 import NetState
 from pycaffe_lite.proto.read import NetText, SolverText, find_file, read_net
 
 
@@ -89,17 +90,13 @@ def _read(source: _Source, text: SolverText) -> NetText:
     return NetText(source.value, text.path, text.lines.get(f"{source.field}.layer", []))
 
 
-def _make(text: NetText, phase: int, state: Any) -> Net:
+def _make(text: NetText, phase: int, state: NetState | None) -> Net:
     """Builds a net; its state is the phase, then what the net's text says, then what the solver says."""
-    param = type(text.param)()
-    param.CopyFrom(text.param)
-    given = type(param.state)()
-    given.phase = phase
-    given.MergeFrom(param.state)
+    given = NetState(phase=phase)
+    given.MergeFrom(text.param.state)
     if state is not None:
         given.MergeFrom(state)
-    param.state.CopyFrom(given)
-    return Net(text._replace(param=param))
+    return Net(text, state=given)
 
 
 def _load_weights(net: Net, text: SolverText) -> None:

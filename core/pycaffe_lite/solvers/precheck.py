@@ -32,11 +32,12 @@ def check_data(solver: Solver) -> None:
 
 
 def _warn_of_rounds(net: Net, number: int, batches: int) -> None:
-    for layer in net.layers:
+    for node in net.nodes:
+        layer = node.layer
         records = layer.records() if isinstance(layer, FeedLayer) else None
         if records is None:
             continue
-        batch = net.tops[net.layers.index(layer)][0].shape[0]
+        batch = node.tops[0].shape[0]
         if batches * batch > records:
             log.warning(
                 f"Test net (#{number}): test_iter {batches} x batch_size {batch} = {batches * batch} is more than the "
@@ -47,7 +48,8 @@ def _warn_of_rounds(net: Net, number: int, batches: int) -> None:
 def _label_readers(net: Net) -> Iterator[tuple[FeedLayer, Layer]]:
     """Each layer that takes the labels of a data layer as classes, with that data layer."""
     origin: dict[str, FeedLayer] = {}
-    for layer, bottoms, tops in zip(net.layers, net.bottom_names, net.top_names, strict=True):
+    for node in net.nodes:
+        layer, bottoms, tops = node.layer, node.bottom_names, node.top_names
         if isinstance(layer, FeedLayer):
             origin.update(dict.fromkeys(tops[1:2], layer))
         elif layer.layer_param.type == "Split" and bottoms[0] in origin:

@@ -10,8 +10,8 @@ import numpy as np
 from pycaffe_lite import log
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.memory import aligned_bytes, scratch
-from pycaffe_lite.net.finite import gradient_diverged, is_finite
-from pycaffe_lite.parallel import parallel_for, slices
+from pycaffe_lite.net.watch import gradient_diverged, is_finite
+from pycaffe_lite.parallel import one_blas_thread, parallel_for, slices
 from pycaffe_lite.solvers import rates as lr_policy
 from pycaffe_lite.solvers.loop import Solver
 from pycaffe_lite.solvers.plateau import Plateau, plateau_rate
@@ -92,6 +92,7 @@ class SGDSolver(Solver):
                 f'expected regularization_type "L1" or "L2", or "{DECOUPLED}", got "{self.param.regularization_type}".',
             )
 
+    @one_blas_thread
     @np.errstate(all="ignore")  # infinities are computed as Caffe does; the loss will show them
     def apply_update(self) -> float:
         """One update of all parameters from their diffs: the order of the steps is what this solver is."""
@@ -114,7 +115,7 @@ class SGDSolver(Solver):
 
         parallel_for(len(self.pieces), update)
         if bad:
-            raise gradient_diverged(self.net, self.parameters, max(bad), self.iter)
+            raise gradient_diverged(self.net.nodes, self.parameters.names[max(bad)], self.iter)
         return rate
 
     def learning_rate(self) -> float:

@@ -1,0 +1,1 @@
+"""Caffe's Python API over the engine."""
