@@ -14,8 +14,8 @@ from pycaffe_lite.net import Net, watch
 from pycaffe_lite.proto.printer import to_text
 from pycaffe_lite.proto.read import SolverText, read_solver_text
 from pycaffe_lite.snapshots import restore, resume, snapshot
-from pycaffe_lite.solvers import nets
 from pycaffe_lite.solvers.best import BestScore
+from pycaffe_lite.solvers.nets import make_nets
 from pycaffe_lite.solvers.outputs import mean_outputs, net_outputs, output_text
 from pycaffe_lite.solvers.precheck import check_data
 from pycaffe_lite.solvers.report import IterationReport, Report, TestReport
@@ -71,12 +71,10 @@ class Solver:
         log.info("Initializing solver from parameters: \n" + to_text(self.param).rstrip("\n"))
         if self.param.random_seed >= 0:
             rng.set_random_seed(self.param.random_seed)
-        self.net: Net = nets.train_net(text)
-        self.test_nets: list[Net] = []
+        self.net, self.test_nets = make_nets(text)
+        for net in self.test_nets:
+            net.debug_info = self.param.debug_info
         try:
-            nets.add_test_nets(text, self.test_nets)
-            for net in self.test_nets:
-                net.debug_info = self.param.debug_info
             self.setup()
         except BaseException:
             self.close()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TEST, TRAIN
-from pycaffe_lite.proto.caffe_pb2 import NetState
+from pycaffe_lite.proto.caffe_pb2 import NetParameter, NetState
 from pycaffe_lite.proto.read import NetText, SolverText, find_file, read_net
 
 
@@ -16,11 +18,37 @@ class _Source(NamedTuple):
     """Where a net stands: the field of the solver that gives it, and the file or the text there."""
 
     field: str
-    value: Any
+    value: str | NetParameter
 
 
-def train_net(text: SolverText) -> Net:
-    """Makes the net to be trained, from the one field that gives it."""
+def make_nets(text: SolverText) -> tuple[Net, list[Net]]:
+    """Makes the net to be trained, and those to test: of test_net_param, of test_net, then of `net` as many as
+    test_iter has left. A file that several of them are made of is read once.
+
+    Raises:
+        CaffeError: for a net that cannot be made; those before it are closed.
+    """
+    read = functools.cache(read_net)
+    made: list[Net] = []
+    try:
+        source = _train_source(text)
+        made.append(_make(_text_of(source, text, read), TRAIN, text.param.train_state))
+        _load_weights(made[0], text)
+        for i, source in enumerate(_test_sources(text)):
+            what = f"net file: {source.value}" if isinstance(source.value, str) else source.field
+            log.info(f"Creating test net (#{i}) specified by {what}")
+            state = text.param.test_state[i] if text.param.test_state else None
+            made.append(_make(_text_of(source, text, read), TEST, state))
+            _load_weights(made[-1], text)
+    except BaseException:
+        for net in made:
+            net.close()
+        raise
+    return made[0], made[1:]
+
+
+def _train_source(text: SolverText) -> _Source:
+    """The one field that gives the net to be trained."""
     param = text.param
     fields = ("net", "net_param", "train_net", "train_net_param")
     given = [field for field in fields if param.HasField(field)]
@@ -34,29 +62,7 @@ def train_net(text: SolverText) -> Net:
         log.info(f"Creating training net from net file: {source.value}")
     else:
         log.info(f"Creating training net specified in {source.field}.")
-    net_text = _read(source, text)
-    net = _make(net_text, TRAIN, param.train_state)
-    try:
-        _load_weights(net, text)
-    except BaseException:
-        net.close()
-        raise
-    return net
-
-
-def add_test_nets(text: SolverText, nets: list[Net]) -> None:
-    """Makes the test nets: those of test_net_param, of test_net, then of `net` as many as test_iter has left.
-
-    Args:
-        text: the solver.
-        nets: receives them one by one, so that those made so far can be closed if the next one fails.
-    """
-    param = text.param
-    for i, source in enumerate(_test_sources(text)):
-        what = f"net file: {source.value}" if isinstance(source.value, str) else source.field
-        log.info(f"Creating test net (#{i}) specified by {what}")
-        nets.append(_make(_read(source, text), TEST, param.test_state[i] if param.test_state else None))
-        _load_weights(nets[i], text)
+    return source
 
 
 def _test_sources(text: SolverText) -> list[_Source]:
@@ -84,9 +90,9 @@ def _test_sources(text: SolverText) -> list[_Source]:
     return sources
 
 
-def _read(source: _Source, text: SolverText) -> NetText:
+def _text_of(source: _Source, text: SolverText, read: Callable[[str], NetText]) -> NetText:
     if isinstance(source.value, str):
-        return read_net(find_file(source.value, text.path, source.field))
+        return read(find_file(source.value, text.path, source.field))
     return NetText(source.value, text.path, text.lines.get(f"{source.field}.layer", []))
 
 
