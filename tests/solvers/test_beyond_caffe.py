@@ -13,8 +13,7 @@ import pytest
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.formats.caffemodel import read_state
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
-from pycaffe_lite.solvers import plateau as lr_policy_forks
-from pycaffe_lite.solvers import rates as lr_policy
+from pycaffe_lite.solvers import rates
 from pycaffe_lite.solvers.plateau import Plateau
 from pycaffe_lite.solvers.sgd import SGDSolver
 from rigs.cli_rig import Command
@@ -24,12 +23,12 @@ from rigs.random_run import run, same_bits, write_random_run
 
 def solver(policy: str, **fields: Any) -> SolverParameter:
     param = SolverParameter(lr_policy=policy, **{"base_lr": 0.5, "max_iter": 100, **fields})
-    lr_policy.check(param)
+    rates.check(param)
     return param
 
 
-def rates(param: SolverParameter, count: int) -> list[float]:
-    return [lr_policy.rate(param, iteration) for iteration in range(count)]
+def first_rates(param: SolverParameter, count: int) -> list[float]:
+    return [rates.rate(param, iteration) for iteration in range(count)]
 
 
 # -- policies ----------------------------------------------------------------------------------------------
@@ -37,7 +36,7 @@ def rates(param: SolverParameter, count: int) -> list[float]:
 
 def test_cosine() -> None:
     param = solver("cosine", min_lr=0.1)
-    got = rates(param, 151)
+    got = first_rates(param, 151)
     assert got[0] == 0.5
     assert got[25] == pytest.approx(0.1 + 0.4 * (1 + math.sqrt(0.5)) / 2)
     assert got[50] == pytest.approx(0.3)
@@ -46,7 +45,7 @@ def test_cosine() -> None:
 
 
 def test_triangular() -> None:
-    got = rates(solver("triangular", max_lr=1.5, stepsize=4), 17)
+    got = first_rates(solver("triangular", max_lr=1.5, stepsize=4), 17)
     up = [0.5, 0.75, 1.0, 1.25, 1.5, 1.25, 1.0, 0.75]
     assert got == pytest.approx([*up, *up, 0.5])
 
@@ -55,9 +54,9 @@ def test_sgdr_with_growing_cycles() -> None:
     param = solver("sgdr", period=4, p_mult=2, lr_mult=0.5)
     starts = [0, 4, 12, 28, 60]
     for cycle, begin in enumerate(starts):
-        assert lr_policy.rate(param, begin) == pytest.approx(0.5 * 0.5**cycle)
-        assert lr_policy.rate(param, begin + 2**cycle * 2) == pytest.approx(0.25 * 0.5**cycle)
-    assert lr_policy.changes(param, 61) == starts[1:]
+        assert rates.rate(param, begin) == pytest.approx(0.5 * 0.5**cycle)
+        assert rates.rate(param, begin + 2**cycle * 2) == pytest.approx(0.25 * 0.5**cycle)
+    assert rates.changes(param, 61) == starts[1:]
 
 
 @pytest.mark.parametrize(("period", "p_mult"), [(3, 1), (1, 1.0001), (7, 1.5), (1, 3), (5, 100)])
@@ -67,21 +66,21 @@ def test_sgdr_finds_its_cycle(period: int, p_mult: float) -> None:
     ratio = param.p_mult
     begin, length, cycle = 0.0, float(period), 0
     for iteration in range(2000):
-        while iteration >= lr_policy_forks.sgdr_start(param, cycle + 1):
+        while iteration >= rates.sgdr_start(param, cycle + 1):
             cycle += 1
             begin, length = begin + length, length * ratio
-        assert lr_policy_forks.sgdr_cycle(param, iteration) == cycle
-        assert begin == pytest.approx(lr_policy_forks.sgdr_start(param, cycle), rel=1e-9)
-        assert 0 <= lr_policy.rate(param, iteration) <= 0.5
+        assert rates.sgdr_cycle(param, iteration) == cycle
+        assert begin == pytest.approx(rates.sgdr_start(param, cycle), rel=1e-9)
+        assert 0 <= rates.rate(param, iteration) <= 0.5
 
 
 def test_sgdr_with_one_cycle_is_cosine() -> None:
-    assert rates(solver("sgdr"), 120) == rates(solver("cosine"), 120)
+    assert first_rates(solver("sgdr"), 120) == first_rates(solver("cosine"), 120)
 
 
 def test_sgdr_is_quick_however_far_it_has_got() -> None:
     param = solver("sgdr", period=1, p_mult=1.0000001)
-    assert 0 <= lr_policy.rate(param, 2**31 - 1) <= 0.5
+    assert 0 <= rates.rate(param, 2**31 - 1) <= 0.5
 
 
 def plateau_steps(windows: list[int], losses: list[float]) -> list[int]:
@@ -102,32 +101,32 @@ def test_plateau_drops_after_a_window_without_a_minimum() -> None:
 
 def test_plateau_without_training_is_drawn_at_its_earliest() -> None:
     param = solver("plateau", gamma=0.5, plateau_winsize=[3, 2])
-    assert rates(param, 7) == [0.5, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
-    assert lr_policy.changes(param, 7) == [3, 5]
+    assert first_rates(param, 7) == [0.5, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+    assert rates.changes(param, 7) == [3, 5]
 
 
 @pytest.mark.parametrize("policy", ["fixed", "cosine", "step"])
 def test_warm_up_goes_in_a_line_to_the_base_rate(policy: str) -> None:
     param = solver(policy, warmup_iter=5, warmup_start_lr=0.1, stepsize=3, gamma=0.5)
     cold = solver(policy, stepsize=3, gamma=0.5)
-    got = rates(param, 20)
+    got = first_rates(param, 20)
     assert got[:5] == pytest.approx([0.1, 0.18, 0.26, 0.34, 0.42])
-    assert got[5:] == rates(cold, 20)[5:]
+    assert got[5:] == first_rates(cold, 20)[5:]
 
 
 def test_min_lr_is_the_least_after_warm_up() -> None:
     param = solver("step", min_lr=0.2, warmup_iter=2, stepsize=3, gamma=0.5)
-    assert rates(param, 9) == pytest.approx([0, 0.25, 0.5, 0.25, 0.25, 0.25, 0.2, 0.2, 0.2])
+    assert first_rates(param, 9) == pytest.approx([0, 0.25, 0.5, 0.25, 0.25, 0.25, 0.2, 0.2, 0.2])
 
 
 def test_a_negative_rate_without_min_lr_stays() -> None:
-    assert lr_policy.rate(solver("fixed", base_lr=-1), 3) == -1
+    assert rates.rate(solver("fixed", base_lr=-1), 3) == -1
 
 
 def test_changes_within_the_warm_up_are_none() -> None:
     param = solver("step", stepsize=3, gamma=0.5, warmup_iter=7)
-    assert lr_policy.changes(param, 13) == [9, 12]
-    assert {6, 7} <= set(lr_policy.sample(param, 1000, 3))
+    assert rates.changes(param, 13) == [9, 12]
+    assert {6, 7} <= set(rates.sample(param, 1000, 3))
 
 
 @pytest.mark.parametrize(

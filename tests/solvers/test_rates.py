@@ -12,8 +12,7 @@ import pytest
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
-from pycaffe_lite.solvers import plateau as lr_policy_forks
-from pycaffe_lite.solvers import rates as lr_policy
+from pycaffe_lite.solvers import rates
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "golden/solvers/lr_policies.json").read_text())["cases"]
 
@@ -27,26 +26,24 @@ def float32(value: float) -> float:
 
 
 def test_golden_cases_cover_every_policy():
-    assert {case["solver"]["lr_policy"] for case in GOLDEN.values()} == set(lr_policy.POLICIES) - set(
-        lr_policy_forks.POLICIES
-    )
+    assert {case["solver"]["lr_policy"] for case in GOLDEN.values()} == set(rates.POLICIES) - {"cosine", "sgdr", "triangular", "plateau"}
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_rates_are_those_of_caffe(name):
     case = GOLDEN[name]
     param = SolverParameter(**case["solver"])
-    lr_policy.check(param)
-    rates = [lr_policy.rate(param, iteration) for iteration in range(len(case["lr"]))]
-    assert rates == pytest.approx(case["lr"], rel=5e-7, abs=0)
-    assert [log.number(rate) for rate in rates] == case["log_lr"]
+    rates.check(param)
+    given = [rates.rate(param, iteration) for iteration in range(len(case["lr"]))]
+    assert given == pytest.approx(case["lr"], rel=5e-7, abs=0)
+    assert [log.number(rate) for rate in given] == case["log_lr"]
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_rates_are_float32(name):
     param = SolverParameter(**GOLDEN[name]["solver"])
     for iteration in range(20):
-        rate = lr_policy.rate(param, iteration)
+        rate = rates.rate(param, iteration)
         assert rate == float32(rate)
 
 
@@ -55,7 +52,7 @@ def test_multistep_steps_when_caffe_says_so(name):
     param = SolverParameter(**GOLDEN[name]["solver"])
     lines, before = [], 0
     for iteration in range(20):
-        now = lr_policy.multistep_step(param, iteration)
+        now = rates.multistep_step(param, iteration)
         if now != before:
             lines.append(f"MultiStep Status: Iteration {iteration}, step = {now}")
         before = now
@@ -75,7 +72,7 @@ def current_step_one_by_one(stepvalue: list[int], iteration: int) -> int:
 def test_multistep_step_agrees_with_stepping(stepvalue):
     param = solver("multistep", stepvalue=stepvalue)
     for iteration in range(15):
-        assert lr_policy.multistep_step(param, iteration) == current_step_one_by_one(stepvalue, iteration)
+        assert rates.multistep_step(param, iteration) == current_step_one_by_one(stepvalue, iteration)
 
 
 @pytest.mark.parametrize(
@@ -95,11 +92,11 @@ def test_multistep_step_agrees_with_stepping(stepvalue):
     ],
 )
 def test_extremes_are_numbers_as_in_c(fields, iteration, expected):
-    assert lr_policy.rate(solver(**fields), iteration) == expected
+    assert rates.rate(solver(**fields), iteration) == expected
 
 
 def test_poly_after_max_iter_is_nan_for_a_broken_power():
-    assert math.isnan(lr_policy.rate(solver("poly", base_lr=1, power=0.5, max_iter=10), 11))
+    assert math.isnan(rates.rate(solver("poly", base_lr=1, power=0.5, max_iter=10), 11))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +124,7 @@ def test_poly_after_max_iter_is_nan_for_a_broken_power():
 )
 def test_check_refuses(fields, sentence):
     with pytest.raises(CaffeError, match=sentence):
-        lr_policy.check(solver(**fields))
+        rates.check(solver(**fields))
 
 
 @pytest.mark.parametrize(
@@ -140,18 +137,18 @@ def test_check_refuses(fields, sentence):
     ],
 )
 def test_check_leaves_alone_what_the_policy_does_not_read(fields):
-    lr_policy.check(solver(**fields))
+    rates.check(solver(**fields))
 
 
 @pytest.mark.parametrize(("policy", "field"), [("polka", "lr_policy"), ("step", "stepsize")])
 def test_check_says_where(policy, field):
     with pytest.raises(CaffeError, match=f"^a.prototxt, {field}: lr_policy "):
-        lr_policy.check(solver(policy), lambda name: f"a.prototxt, {name}: ")
+        rates.check(solver(policy), lambda name: f"a.prototxt, {name}: ")
 
 
 def test_rate_of_an_unknown_policy_is_refused():
     with pytest.raises(CaffeError, match='"polka"'):
-        lr_policy.rate(solver("polka"), 0)
+        rates.rate(solver("polka"), 0)
 
 
 @pytest.mark.parametrize(
@@ -165,19 +162,19 @@ def test_rate_of_an_unknown_policy_is_refused():
     ],
 )
 def test_changes(fields, until, expected):
-    assert list(lr_policy.changes(solver(**fields), until)) == expected
+    assert list(rates.changes(solver(**fields), until)) == expected
 
 
 def test_a_sample_has_both_sides_of_each_change():
     param = solver("multistep", stepvalue=[3_333_333, 7_777_777])
-    chosen = lr_policy.sample(param, 10_000_000, 5)
+    chosen = rates.sample(param, 10_000_000, 5)
     assert chosen == [0, 2499999, 3333332, 3333333, 4999999, 7499999, 7777776, 7777777, 9999999]
 
 
 @pytest.mark.parametrize(("until", "points", "expected"), [(1, 10, [0]), (4, 10, [0, 1, 2, 3]), (9, 3, [0, 4, 8])])
 def test_a_sample_holds_no_iteration_twice(until, points, expected):
-    assert lr_policy.sample(solver("fixed"), until, points) == expected
+    assert rates.sample(solver("fixed"), until, points) == expected
 
 
 def test_a_sample_of_ten_million_changes_stays_small():
-    assert len(lr_policy.sample(solver("step", stepsize=1), 10_000_000, 100)) == 100
+    assert len(rates.sample(solver("step", stepsize=1), 10_000_000, 100)) == 100

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.log import number
-from pycaffe_lite.solvers import rates as lr_policy
+from pycaffe_lite.solvers import rates
 from pycaffe_lite_cli.lr_plot.chart import Curve, Point
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def read(path: str, until: int | None, points: int) -> Rates:
     from pycaffe_lite.proto.read import read_solver_text
 
     solver = read_solver_text(path)
-    lr_policy.check(solver.param, solver.location)
+    rates.check(solver.param, solver.location)
     if not until and solver.param.max_iter < 1:
         where, got = solver.location("max_iter"), solver.param.max_iter
         raise CaffeError(f"{where}expected max_iter > 0, got {got}; or give --until N.")
@@ -58,8 +58,8 @@ def read(path: str, until: int | None, points: int) -> Rates:
 def evaluate(name: str, param: SolverParameter, until: int | None, points: int) -> Rates:
     """Evaluates a valid policy at about `points` iterations up to `until`, or else to max_iter."""
     end = until or param.max_iter
-    iterations = lr_policy.sample(param, end, points)
-    return Rates(name, param, end, iterations, [lr_policy.rate(param, at) for at in iterations])
+    iterations = rates.sample(param, end, points)
+    return Rates(name, param, end, iterations, [rates.rate(param, at) for at in iterations])
 
 
 # -- as a curve ---------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def _to_curve(solver: Rates, name: str) -> Curve:
             points.append((at, points[-1][1]))
         points.append((at, rate))
     points.append((solver.end, solver.rates[-1]))
-    return Curve(describe(solver, name), points, lr_policy.changes(solver.param, solver.end))
+    return Curve(describe(solver, name), points, rates.changes(solver.param, solver.end))
 
 
 def describe(solver: Rates, name: str) -> str:
@@ -95,7 +95,7 @@ def describe(solver: Rates, name: str) -> str:
 
 
 def _steps_text(solver: Rates) -> str:
-    steps = lr_policy.changes(solver.param, solver.end)
+    steps = rates.changes(solver.param, solver.end)
     if not steps:
         return ""
     if solver.param.lr_policy == "step":
@@ -135,4 +135,4 @@ def _record(solver: Rates) -> dict[str, object]:
 def shortest(rate: float) -> str:
     """The fewest digits that give a float32 back: 0.01 and not 0.00999999978."""
     texts = (f"{rate:.{digits}g}" for digits in range(6, 10))
-    return next((text for text in texts if lr_policy.float32(float(text)) == rate), number(rate))
+    return next((text for text in texts if rates.float32(float(text)) == rate), number(rate))

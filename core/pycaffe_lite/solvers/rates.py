@@ -1,6 +1,7 @@
 """Learning-rate policies: pure functions of the solver's parameters and the iteration.
 
-A rate has no memory, so a resumed run needs none, and any policy can be drawn without training.
+A rate has no memory, so a resumed run needs none, and any policy can be drawn without training. (Plateau alone looks
+at the loss; what it remembers is a value of its own, see `plateau`.)
 
 The numbers are Caffe's own: its solver computes in float32, except that a float raised to an integer is
 raised in double precision. Every value below is therefore rounded to float32 where Caffe rounds it, and the
@@ -12,13 +13,11 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.solvers import plateau as lr_policy_forks
-
-if TYPE_CHECKING:
-    from pycaffe_lite.proto.caffe_pb2 import SolverParameter
+from pycaffe_lite.proto.caffe_pb2 import SolverParameter
+from pycaffe_lite.words import nearest
 
 _FLOAT = struct.Struct("f")
 
@@ -88,7 +87,83 @@ def sigmoid(param: SolverParameter, iteration: int) -> float:
     return float32(param.base_lr * logistic)
 
 
-Policy = Callable[["SolverParameter", int], float]
+# -- policies of Caffe's forks, used only where the solver asks for them --------------------------------------
+
+
+def cosine(param: SolverParameter, iteration: int) -> float:
+    """min_lr + (base_lr - min_lr) * (1 + cos(pi * iteration / max_iter)) / 2; min_lr after max_iter"""
+    return _anneal(param.base_lr, param.min_lr, min(iteration / param.max_iter, 1))
+
+
+def sgdr(param: SolverParameter, iteration: int) -> float:
+    """cosine over cycles: the first of `period` iterations from base_lr, each next one p_mult times as long, from
+    lr_mult times the rate; a period of -1 is one cycle up to max_iter
+
+    Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (2017).
+    """
+    if param.period < 1:
+        return cosine(param, iteration)
+    cycle = sgdr_cycle(param, iteration)
+    begin, length = sgdr_start(param, cycle), param.period * param.p_mult**cycle
+    return _anneal(param.base_lr * param.lr_mult**cycle, param.min_lr, (iteration - begin) / length)
+
+
+def sgdr_start(param: SolverParameter, cycle: int) -> float:
+    """Where a cycle begins, in iterations; the first iteration not before that is its first one."""
+    ratio = param.p_mult
+    if ratio == 1:
+        return float(param.period * cycle)
+    return float(param.period * (ratio**cycle - 1) / (ratio - 1))
+
+
+def sgdr_cycle(param: SolverParameter, iteration: int) -> int:
+    """The cycle that an iteration is in, from 0."""
+    ratio = param.p_mult
+    if ratio == 1:
+        return iteration // param.period
+    cycle = int(math.log1p(iteration / param.period * (ratio - 1)) / math.log(ratio))
+    while sgdr_start(param, cycle + 1) <= iteration:
+        cycle += 1
+    while cycle and sgdr_start(param, cycle) > iteration:
+        cycle -= 1
+    return cycle
+
+
+def _anneal(high: float, low: float, share: float) -> float:
+    return low + (high - low) * (1 + math.cos(math.pi * share)) / 2
+
+
+def triangular(param: SolverParameter, iteration: int) -> float:
+    """up from base_lr to max_lr in stepsize iterations, and down again in as many, and so on
+
+    Source: Smith, Cyclical Learning Rates for Training Neural Networks (2017).
+    """
+    cycle = iteration // (2 * param.stepsize)
+    distance = abs(iteration / param.stepsize - 2 * cycle - 1)
+    return param.base_lr + (param.max_lr - param.base_lr) * (1 - distance)
+
+
+def plateau(param: SolverParameter, iteration: int) -> float:
+    """base_lr * gamma ^ step, see `Plateau`; this is the rate if the loss never gets better"""
+    return plateau_rate(param, sum(end <= iteration for end in plateau_ends(param)))
+
+
+def plateau_rate(param: SolverParameter, step: int) -> float:
+    """base_lr * gamma ^ step"""
+    return float(param.base_lr * param.gamma**step)
+
+
+def plateau_ends(param: SolverParameter) -> Iterator[int]:
+    """The iterations in which the windows of plateau end if the loss never gets better."""
+    end = 0
+    for window in param.plateau_winsize:
+        end += window
+        yield end
+
+
+# -- the table ------------------------------------------------------------------------------------------------
+
+Policy = Callable[[SolverParameter, int], float]
 
 POLICIES: dict[str, Policy] = {
     "fixed": fixed,
@@ -98,7 +173,10 @@ POLICIES: dict[str, Policy] = {
     "multistep": multistep,
     "poly": poly,
     "sigmoid": sigmoid,
-    **lr_policy_forks.POLICIES,
+    "cosine": cosine,
+    "sgdr": sgdr,
+    "triangular": triangular,
+    "plateau": plateau,
 }
 
 _READS: dict[str, tuple[str, ...]] = {
@@ -109,7 +187,10 @@ _READS: dict[str, tuple[str, ...]] = {
     "multistep": ("gamma",),
     "poly": ("power", "max_iter"),
     "sigmoid": ("gamma", "stepsize"),
-    **lr_policy_forks.READS,
+    "cosine": ("max_iter",),
+    "sgdr": ("p_mult", "lr_mult", "period"),
+    "triangular": ("stepsize", "max_lr"),
+    "plateau": ("gamma", "plateau_winsize"),
 }
 
 
@@ -130,8 +211,16 @@ def rate(param: SolverParameter, iteration: int) -> float:
 
 
 def adjusted(param: SolverParameter, iteration: int, rate: float) -> float:
-    """A policy's rate with warm-up and min_lr, which Caffe itself does not have, as float32."""
-    return float32(lr_policy_forks.warmed_up(param, iteration, rate))
+    """A policy's rate, as float32, after warm-up and min_lr, which Caffe itself does not have, have had their say.
+
+    For warmup_iter iterations it goes in a straight line from warmup_start_lr to base_lr, whatever the policy; after
+    them no policy's rate goes below min_lr.
+    """
+    if iteration < param.warmup_iter:
+        rate = param.warmup_start_lr + (param.base_lr - param.warmup_start_lr) * iteration / param.warmup_iter
+    elif param.HasField("min_lr"):
+        rate = max(rate, param.min_lr)
+    return float32(rate)
 
 
 def check(param: SolverParameter, location: Callable[[str], str] = lambda field: "") -> None:
@@ -188,8 +277,6 @@ def _unknown(policy: str) -> str:
     known = ", ".join(POLICIES)
     if not policy:
         return f"the solver needs an lr_policy, one of {known}; got none."
-    from pycaffe_lite.words import nearest
-
     close = nearest(policy, list(POLICIES))
     hint = f'; did you mean "{close}"?' if close else "."
     return f'lr_policy must be one of {known}; got "{policy[:64]}"{hint}'
@@ -226,13 +313,15 @@ def changes(param: SolverParameter, until: int) -> Sequence[int]:
 
 
 def _changes(param: SolverParameter, until: int) -> Sequence[int]:
-    forks = lr_policy_forks.changes(param, until)
-    if forks is not None:
-        return forks
     if param.lr_policy == "step":
         return range(param.stepsize, until, param.stepsize)
     if param.lr_policy == "multistep":
         return [iteration for iteration in _multistep_changes(param, until) if iteration > 0]
+    if param.lr_policy == "plateau":
+        return [end for end in plateau_ends(param) if 0 < end < until]
+    if param.lr_policy == "sgdr" and param.period >= 1:
+        cycles = range(1, sgdr_cycle(param, until - 1) + 1)
+        return sorted({math.ceil(sgdr_start(param, cycle)) for cycle in cycles})
     return ()
 
 

@@ -12,9 +12,9 @@ from pycaffe_lite.blob import Blob
 from pycaffe_lite.memory import aligned_bytes, scratch
 from pycaffe_lite.net.watch import gradient_diverged, is_finite
 from pycaffe_lite.parallel import one_blas_thread, parallel_for, slices
-from pycaffe_lite.solvers import rates as lr_policy
+from pycaffe_lite.solvers import rates
 from pycaffe_lite.solvers.loop import Solver
-from pycaffe_lite.solvers.plateau import Plateau, plateau_rate
+from pycaffe_lite.solvers.plateau import Plateau
 
 DECOUPLED = "decoupled"
 """The regularization_type whose decay does not go through the gradient."""
@@ -85,7 +85,7 @@ class SGDSolver(Solver):
 
     def check(self) -> None:
         super().check()
-        lr_policy.check(self.param, self.text.location)
+        rates.check(self.param, self.text.location)
         if self.param.regularization_type not in ("L1", "L2", DECOUPLED):
             raise self.error(
                 "regularization_type",
@@ -123,20 +123,20 @@ class SGDSolver(Solver):
         if self.param.lr_policy == "step":
             self.current_step = self.iter // self.param.stepsize
         elif self.param.lr_policy == "multistep":
-            step = lr_policy.multistep_step(self.param, self.iter)
+            step = rates.multistep_step(self.param, self.iter)
             if step != self.current_step:
                 log.info(f"MultiStep Status: Iteration {self.iter}, step = {step}")
             self.current_step = step
         elif self.param.lr_policy == "plateau":
             return self._plateau_rate()
-        return lr_policy.rate(self.param, self.iter)
+        return rates.rate(self.param, self.iter)
 
     def _plateau_rate(self) -> float:
         self.plateau = self.plateau.after(self.param, self.iter, self.smoothed_loss)
         if self.plateau.step != self.current_step:
             log.info(f"Plateau Status: Iteration {self.iter}, step = {self.plateau.step}")
         self.current_step = self.plateau.step
-        return lr_policy.adjusted(self.param, self.iter, plateau_rate(self.param, self.current_step))
+        return rates.adjusted(self.param, self.iter, rates.plateau_rate(self.param, self.current_step))
 
     def progress_state(self) -> dict[str, Any]:
         return {**super().progress_state(), "plateau": self.plateau.state()}

@@ -12,8 +12,7 @@ import pytest
 
 import pycaffe_lite_cli as cli
 from pycaffe_lite.proto.read import read_solver
-from pycaffe_lite.solvers import plateau as lr_policy_forks
-from pycaffe_lite.solvers import rates as lr_policy
+from pycaffe_lite.solvers import rates
 from pycaffe_lite_cli import terminal
 from pycaffe_lite_cli.lr_plot import curves as lr_curves
 from pycaffe_lite_cli.lr_plot import figure as lr_figure
@@ -124,7 +123,7 @@ def test_csv_numbers_are_short_and_give_the_float32_back(runner, folder):
     param = read_solver("step.prototxt")
     assert rows[0] == ["step.prototxt", "0", "0.01"]
     for _, iteration, text in rows:
-        assert lr_policy.float32(float(text)) == lr_policy.rate(param, int(iteration))
+        assert rates.float32(float(text)) == rates.rate(param, int(iteration))
 
 
 def test_json(runner, folder):
@@ -331,7 +330,7 @@ def test_names_that_the_encoding_lacks_are_printed_with_question_marks(monkeypat
 
 def test_a_solver_ships_for_each_policy():
     shipped = {read_solver(str(path)).lr_policy for path in CONFIGS if path.parent.name == "lenet"}
-    assert shipped >= set(lr_policy.POLICIES) - set(lr_policy_forks.POLICIES) - {"inv"}
+    assert shipped >= set(rates.POLICIES) - {"cosine", "sgdr", "triangular", "plateau"} - {"inv"}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
