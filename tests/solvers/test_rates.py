@@ -26,7 +26,8 @@ def float32(value: float) -> float:
 
 
 def test_golden_cases_cover_every_policy():
-    assert {case["solver"]["lr_policy"] for case in GOLDEN.values()} == set(rates.POLICIES) - {"cosine", "sgdr", "triangular", "plateau"}
+    of_forks = {"cosine", "sgdr", "triangular", "plateau"}
+    assert {case["solver"]["lr_policy"] for case in GOLDEN.values()} == set(rates.POLICIES) - of_forks
 
 
 @pytest.mark.parametrize("name", GOLDEN)
