@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pycaffe_lite.layers.registry import MODULES
 from pycaffe_lite.proto import caffe_pb2, forks
 from pycaffe_lite.proto.schema import fields_of
 
@@ -16,14 +17,19 @@ def test_fork_fields_are_not_in_caffe(fork: str, message: str) -> None:
     assert not set(forks._FIELDS[fork][message].split()) & set(fields)
 
 
+def test_fork_types_are_not_computed_here() -> None:
+    assert not {name for names in forks._TYPES.values() for name in names.split()} & set(MODULES)
+
+
 def test_names_all_forks_of_a_field() -> None:
     assert forks.fork_of("SolverParameter", "disabled_update") == "Intel Caffe"
-    assert forks.fork_of("LayerParameter", "prior_box_param") == "SSD or Intel Caffe"
+    assert forks.fork_of("LayerParameter", "video_data_param") == "SSD or Intel Caffe"
     assert forks.fork_of("LayerParameter", "disabled_update") is None
     assert forks.fork_of("NoSuchParameter", "name") is None
 
 
 def test_names_the_forks_of_a_layer_type() -> None:
-    assert forks.fork_of_type("PriorBox") == "SSD"
-    assert forks.fork_of_type("ROIPooling") == "Faster R-CNN"
+    assert forks.fork_of_type("VideoData") == "SSD"
+    assert forks.fork_of_type("Correlation") == "FlowNet"
+    assert forks.fork_of_type("PriorBox") is None
     assert forks.fork_of_type("Convolution") is None

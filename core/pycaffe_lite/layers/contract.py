@@ -195,6 +195,9 @@ class Layer:
         self.blobs.append(blob)
         return blob
 
+    def fit_stored(self, count: int) -> None:
+        """Hears how many parameters a file of weights has for it, before they are copied; BN may change what it is."""
+
     def canonical_axis(self, axis: int, blob: Blob) -> int:
         """The axis counted from 0; a negative one counts from the end, -1 the last."""
         if not -blob.num_axes <= axis < blob.num_axes:

@@ -12,7 +12,8 @@ import numpy as np
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.contract import Layer, Place, register_layer
-from pycaffe_lite.layers.python_modules import find_class
+from pycaffe_lite.layers.python_modules import MissingModule, find_class
+from pycaffe_lite.layers.python_stand_ins import missing_part, stand_in
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter
 
@@ -32,7 +33,8 @@ class PythonLayer(Layer):
     that reshape(-1) of a blob's data or diff is a view.
     Parameters: python_param { module, layer, param_str: ""  share_in_parallel: false }. The module is looked for
         in the working folder, in PYTHONPATH and beside the prototxt; for its `import caffe` see
-        `python_modules`. share_in_parallel makes no difference.
+        `python_modules`. share_in_parallel makes no difference. Some modules that are missing have a stand-in, see
+        `python_stand_ins`.
 
     Errors: no such module or class, a class that is no layer; what the user's code raises, with the lines of the
         user's code it came through.
@@ -59,6 +61,11 @@ class PythonLayer(Layer):
         param = self.layer_param.python_param
         try:
             cls = find_class(param.module, param.layer, self.folder)
+        except MissingModule as problem:
+            ours = stand_in(param.module, param.layer)
+            if ours is None:
+                raise self.error(f"{problem}{missing_part(param.module)}") from None
+            cls = ours
         except CaffeError as problem:
             raise self.error(str(problem)) from None
         except Exception as problem:

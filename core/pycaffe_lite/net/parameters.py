@@ -96,6 +96,24 @@ class Parameters:
             values[learnable] = given
             self._explicit[learnable].add(field)
 
+    def replace(self, layer: Layer, had: int) -> None:
+        """Takes in the parameters of a layer that has made others in the place of the `had` that it had.
+
+        Raises:
+            CaffeError: all parameters lie in one array already, for training, or the layer's are shared.
+        """
+        if self.data is not None or f"{layer.name}/0" not in self.names:
+            raise layer.error(
+                f"expected {had} parameters in the file of weights, got {len(layer.blobs)}, as another layer "
+                "of this type has; name one of its fields in the text before it is trained."
+            )
+        first = self.names.index(f"{layer.name}/0")
+        for values in (self.blobs, self.names, self.lr_mult, self.decay_mult, self._explicit):
+            del values[first : first + had]
+        for index in range(len(layer.blobs)):
+            self.append(layer, index)
+        layer.param_propagate_down = [False] * len(layer.blobs)
+
     def flatten(self) -> None:
         """Moves all parameters, and their diffs, into one array each; the blobs become views of them."""
         if self.data is not None:

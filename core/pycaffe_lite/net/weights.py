@@ -64,6 +64,7 @@ def copy_layers(net: Net, sources: Sequence[SourceLayer], path: str) -> list[Fit
     fitting = []
     for source in sources:
         if source.name in layers:
+            _let_fit(net, layers[source.name], len(source.blobs))
             fitting.append(Fitted(layers[source.name], _fitting(layers[source.name], source.blobs, path)))
         else:
             log.info(f"Ignoring source layer {source.name}")
@@ -86,6 +87,7 @@ def share_layers(net: Net, other: Net) -> None:
             log.info(f"Ignoring source layer {source.name}")
             continue
         layer = layers[source.name]
+        _let_fit(net, layer, len(source.blobs))
         shapes, theirs = ([shape_text(blob.shape) for blob in which.blobs] for which in (layer, source))
         if shapes != theirs:
             raise layer.error(
@@ -94,6 +96,14 @@ def share_layers(net: Net, other: Net) -> None:
             )
         for blob, own in zip(layer.blobs, source.blobs, strict=True):
             blob.share_data(own)
+
+
+def _let_fit(net: Net, layer: Layer, count: int) -> None:
+    """Tells a layer how many parameters are stored for it, and takes in those that it has made for them."""
+    had = len(layer.blobs)
+    layer.fit_stored(count)
+    if len(layer.blobs) != had:
+        net.parameters.replace(layer, had)
 
 
 def _first_by_name(net: Net) -> dict[str, Layer]:

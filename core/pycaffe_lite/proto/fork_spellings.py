@@ -82,6 +82,11 @@ _SPELLINGS: dict[str, dict[str, Spelling]] = {
     },
     "DataParameter": {"cache": _BOOL, "threads": _INT, "parser_threads": _INT},
     "ImageDataParameter": {"cache": _BOOL, "threads": _INT, "prefetch": _INT},
+    "DetectionOutputParameter": {  # drawing on a screen or into a video, which changes no number
+        "visualize": _BOOL,
+        "visualize_threshold": Spelling("number"),
+        "save_file": _STRING,
+    },
     "DropoutParameter": {"scale_train": _ON, "sample_weights_test": _OFF},
     "PoolingParameter": {"ceil_mode": Spelling("bool", (), "round_mode", ((True, "CEIL"), (False, "FLOOR")))},
 }

@@ -1,15 +1,15 @@
 """Names that forks of Caffe added to the schema, so that errors can say where a name comes from.
 
-Files of these forks are found everywhere; their own names are not supported here, only recognised.
+Files of these forks are found everywhere. What of them is computed here is in the schema and in the table of layer
+types; the names in this table are only recognised.
 """
 
 from __future__ import annotations
 
 _SSD = {
     "SolverParameter": "eval_type ap_version show_per_class_result",
-    "TransformationParameter": "resize_param noise_param distort_param expand_param emit_constraint crop_h crop_w",
-    "LayerParameter": "annotated_data_param detection_evaluate_param detection_output_param "
-    "multibox_loss_param norm_param permute_param prior_box_param video_data_param",
+    "TransformationParameter": "crop_h crop_w",
+    "LayerParameter": "video_data_param",
 }
 
 # For each fork, the fields it added to each message.
@@ -39,38 +39,35 @@ _FIELDS: dict[str, dict[str, str]] = {
         "SolverParameter": f"{_SSD['SolverParameter']} disabled_update engine local_lr_auto local_gw_ratio",
         "LayerParameter": f"{_SSD['LayerParameter']} engine multinode mn_activation_param "
         "mn_grad_compress_param split_param spatial_dropout_param continuation_indicator_param "
-        "quantization_param roi_pooling_param psroi_pooling_param smooth_l1_loss_param "
-        "box_annotator_ohem_param",
+        "quantization_param box_annotator_ohem_param",
         "TransformationParameter": f"{_SSD['TransformationParameter']} random_resize_param "
         "random_aspect_ratio_param flow",
         "LossParameter": "pre_fixed_normalizer label_smoothing",
         "FillerParameter": "scale",
     },
     "Faster R-CNN": {
-        "LayerParameter": "roi_pooling_param smooth_l1_loss_param",
         "DropoutParameter": "scale_train",
     },
     "R-FCN": {
-        "LayerParameter": "psroi_pooling_param box_annotator_ohem_param roi_pooling_param smooth_l1_loss_param",
+        "LayerParameter": "box_annotator_ohem_param",
     },
     "SegNet": {
-        "LayerParameter": "bn_param upsample_param dense_image_data_param",
+        "LayerParameter": "dense_image_data_param",
         "LossParameter": "weight_by_label_freqs class_weighting",
         "DropoutParameter": "sample_weights_test",
     },
     "ENet": {
-        "LayerParameter": "bn_param upsample_param dense_image_data_param spatial_dropout_param",
+        "LayerParameter": "dense_image_data_param spatial_dropout_param",
         "LossParameter": "weight_by_label_freqs class_weighting",
     },
     "DeepLab": {
-        "LayerParameter": "bn_param interp_param seg_accuracy_param densecrf_param mat_read_param "
+        "LayerParameter": "densecrf_param mat_read_param "
         "mat_write_param unpooling_param softmaxloss_param adaptive_bias_channel_param "
         "domain_transform_param",
         "ConvolutionParameter": "hole hole_h hole_w",
         "ImageDataParameter": "label_type",
         "TransformationParameter": "crop_width crop_height",
     },
-    "PSPNet": {"LayerParameter": "bn_param interp_param"},
     "CRF-RNN": {"LayerParameter": "multi_stage_meanfield_param"},
     "OpenPose": {
         "LayerParameter": "op_transform_param cpm_transform_param imresize_param nms_param",
@@ -84,15 +81,15 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
     "FlowNet": {
         "LayerParameter": "custom_data_param correlation_param resample_param augmentation_param "
-        "l1_loss_param coeff_schedule_param flow_warp_param",
+        "coeff_schedule_param flow_warp_param",
     },
     "caffe-windows": {
-        "LayerParameter": "bn_param local_param insanity_param triplet_loss_param roi_pooling_param "
+        "LayerParameter": "local_param insanity_param "
         "eltwise_affine_param sub_region_param noise_param hotspot_param predict_box_param mil_data_param "
-        "mil_param fcn_data_param center_loss_param flip_param inner_distance_param normalize_param "
+        "mil_param fcn_data_param flip_param inner_distance_param normalize_param "
         "general_contrastive_loss_param soft_contrastive_loss_param general_triplet_loss_param "
-        "soft_truncation_param proposal_param psroi_pooling_param pairwise_param smoothl1_param "
-        "permute_param truncation_param nca_param largemargin_inner_product_param "
+        "soft_truncation_param pairwise_param smoothl1_param "
+        "truncation_param nca_param largemargin_inner_product_param "
         "label_specific_rescale_param infimum_loss_param resize_param margin_inner_product_param "
         "feature_decay_loss_param confidence_penalty_loss_param focal_loss_param "
         "label_specific_margin_param channel_scale_param label_specific_affine_param "
@@ -106,42 +103,29 @@ _FIELDS: dict[str, dict[str, str]] = {
 
 # For each fork, the layer types it added.
 _TYPES = {
-    "SSD": "AnnotatedData DetectionEvaluate DetectionOutput MultiBoxLoss Normalize Permute PriorBox SmoothL1Loss "
-    "VideoData",
-    "Faster R-CNN": "ROIPooling SmoothL1Loss",
-    "R-FCN": "PSROIPooling BoxAnnotatorOHEM SmoothL1LossOHEM",
-    "SegNet": "BN Upsample DenseImageData",
-    "DeepLab": "BN Interp SegAccuracy ImageSegData DenseCRF MatRead MatWrite",
-    "PSPNet": "BN Interp",
-    "ENet": "BN Upsample SpatialDropout",
+    "SSD": "VideoData",
+    "R-FCN": "BoxAnnotatorOHEM SmoothL1LossOHEM",
+    "SegNet": "DenseImageData",
+    "DeepLab": "ImageSegData DenseCRF MatRead MatWrite",
+    "ENet": "SpatialDropout",
     "CRF-RNN": "MultiStageMeanfield",
     "OpenPose": "OPData CPMData ImResize Nms",
     "NVCaffe": "DetectNetTransformation",
     "Ristretto": "ConvolutionRistretto FcRistretto LRNRistretto DeconvolutionRistretto",
     "CaffeOnSpark": "CoSData",
-    "FlowNet": "CustomData Correlation Resample DataAugmentation L1Loss FlowWarp",
-    "MobileNet's ports": "DepthwiseConvolution ConvolutionDepthwise ReLU6",
-    "ShuffleNet's port": "ShuffleChannel",
-    "SENet": "Axpy",
+    "FlowNet": "CustomData Correlation Resample DataAugmentation FlowWarp",
     "caffe-lstm": "Lstm",
-    "caffe-windows": "CenterLoss FocalLoss TripletLoss MarginInnerProduct LargeMarginInnerProduct",
+    "caffe-windows": "FocalLoss MarginInnerProduct LargeMarginInnerProduct",
 }
 
 # What of Caffe comes nearest, or is the same.
 _INSTEAD = {
     "hole": 'in Caffe it is "dilation"',
     "scale_bias": "in Caffe, a Scale layer with bias_term: true after the BatchNorm does it",
-    **dict.fromkeys(("BN", "bn_param"), "in Caffe, a BatchNorm and a Scale layer normalize"),
-    **dict.fromkeys(
-        ("Interp", "interp_param"), "in Caffe, a Deconvolution with a bilinear weight_filler and lr_mult: 0 enlarges"
-    ),
     **dict.fromkeys(
         ("Lstm", "lstm_param"), "in Caffe, an LSTM has a recurrent_param, and time x batch inputs with a second bottom"
     ),
     **dict.fromkeys(("stagelr", "stageiter"), 'in Caffe, lr_policy: "multistep" goes by gamma and stepvalue'),
-    "DepthwiseConvolution": "it is taken as a Convolution where group and num_output are the same number",
-    "ConvolutionDepthwise": "in Caffe, a Convolution with group and num_output equal to the bottom's channels does it",
-    "ReLU6": "in Caffe, a Clip with min: 0, max: 6 and a top of its own does it",
 }
 
 
