@@ -6,6 +6,8 @@ one wider and higher than the difference of its corners: `ends` is 1 for those a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,27 +35,26 @@ def areas(boxes: Array, ends: float = 0) -> Array:
 
 def overlaps(some: Array, others: Array, ends: float = 0) -> Array:
     """Intersection over union of each box with each other one, M x N; 0 for those that only touch."""
-    return _overlaps(some, areas(some, ends), others, areas(others, ends), ends)
+    table = _shares(some, areas(some, ends), others, areas(others, ends), ends)
+    # Two boxes without an area have no union either.
+    return np.nan_to_num(table, copy=False, nan=0)
 
 
-def _overlaps(some: Array, some_areas: Array, others: Array, other_areas: Array, ends: float) -> Array:
-    width, height = (
-        np.minimum(some[:, None, axis + 2], others[None, :, axis + 2])
-        - np.maximum(some[:, None, axis], others[None, :, axis])
-        for axis in (0, 1)
-    )
-    if ends:
-        width += ends
-        height += ends
-    np.maximum(width, 0, out=width)
-    np.maximum(height, 0, out=height)
-    width *= height
-    union = some_areas[:, None] + other_areas[None, :]
-    union -= width
-    # No intersection is an overlap of 0 even where there is no union.
-    np.copyto(union, 1, where=width == 0)
-    width /= union
-    return width
+def _shares(some: Array, some_areas: Array, others: Array, other_areas: Array, ends: float) -> Array:
+    """Intersection over union of each box with each other one; not a number where there is no union."""
+    shared = None
+    for axis in (0, 1):
+        side = np.minimum(some[:, axis + 2, None], others[:, axis + 2])
+        side -= np.maximum(some[:, axis, None], others[:, axis])
+        if ends:
+            side += ends
+        np.maximum(side, 0, out=side)
+        shared = side if shared is None else np.multiply(shared, side, out=shared)
+    assert shared is not None
+    union = some_areas[:, None] + other_areas
+    union -= shared
+    with np.errstate(invalid="ignore"):
+        return np.divide(shared, union, out=shared)
 
 
 def decode(code: Array, priors: Array, variances: Array | None, kind: int) -> Array:
@@ -126,46 +127,54 @@ def suppress(boxes: Array, threshold: float, eta: float = 1, most: int = -1, end
     Returns:
         their places, rising.
     """
-    limit = boxes.dtype.type(threshold)
-    if most == 0 or not len(boxes):
-        return np.zeros(0, np.intp)
-    if eta < 1:
-        return _suppress_adaptively(boxes, float(limit), eta, most, ends)
-    kept: list[int] = []
-    area = areas(boxes, ends)
-    for begin in range(0, len(boxes), BLOCK):
-        block = slice(begin, min(begin + BLOCK, len(boxes)))
-        candidates = np.arange(block.start, block.stop)
-        if kept:
-            above = _overlaps(boxes[kept], area[kept], boxes[block], area[block], ends) > limit
-            candidates = candidates[~above.any(axis=0)]
-        kept += _suppress_block(boxes[candidates], area[candidates], candidates, limit, ends)
-        if 0 <= most <= len(kept):
-            return np.array(kept[:most], np.intp)
-    return np.array(kept, np.intp)
+    suppression = Suppression(boxes, threshold, eta, ends)
+    while suppression.seen < len(boxes) and not 0 <= most <= len(suppression.kept):
+        suppression.go_on(BLOCK)
+    return np.array(suppression.kept[:most] if most >= 0 else suppression.kept, np.intp)
 
 
-def _suppress_block(boxes: Array, area: Array, numbers: Indices, limit: np.floating, ends: float) -> list[int]:
-    """The numbers of those that stay of a few boxes: each box's victims are the bits of one whole number."""
-    above = _overlaps(boxes, area, boxes, area, ends) > limit
-    rows = np.packbits(above, axis=1, bitorder="little")
-    kept, gone = [], 0
-    for i, number in enumerate(numbers.tolist()):
-        if not gone >> i & 1:
-            kept.append(number)
-            gone |= int.from_bytes(rows[i].tobytes(), "little")
-    return kept
+class Suppression:
+    """`suppress`, some boxes at a time, for those who may not need all of them.
 
+    Attributes:
+        kept: the places of those that stay, rising.
+        seen: how many have been looked at.
+    """
 
-def _suppress_adaptively(boxes: Array, threshold: float, eta: float, most: int, ends: float) -> Indices:
-    """The same with a threshold that falls: one box after the other, each against all that stay."""
-    kept: list[int] = []
-    for i in range(len(boxes)):
-        if kept and (overlaps(boxes[i : i + 1], boxes[kept], ends) > threshold).any():
-            continue
-        kept.append(i)
-        if threshold > 0.5:
-            threshold *= eta
-        if len(kept) == most:
-            break
-    return np.array(kept, np.intp)
+    def __init__(self, boxes: Array, threshold: float, eta: float = 1, ends: float = 0) -> None:
+        self.boxes, self.ends, self.eta = boxes, ends, eta
+        self.limit = boxes.dtype.type(threshold)
+        self.areas = areas(boxes, ends)
+        self.kept: list[int] = []
+        self.seen = 0
+
+    def go_on(self, count: int) -> None:
+        """Looks at the next boxes."""
+        begin, self.seen = self.seen, min(self.seen + count, len(self.boxes))
+        numbers = np.arange(begin, self.seen)
+        if self.eta < 1:
+            self._one_by_one(numbers)
+            return
+        if self.kept:
+            numbers = numbers[~self._above(self.kept, numbers).any(axis=0)]
+        # Each box's victims are the bits of one whole number.
+        rows = np.packbits(self._above(numbers, numbers), axis=1, bitorder="little")
+        width, victims, gone = rows.shape[1], rows.tobytes(), 0
+        for i, number in enumerate(numbers.tolist()):
+            if not gone >> i & 1:
+                self.kept.append(number)
+                gone |= int.from_bytes(victims[i * width : (i + 1) * width], "little")
+
+    def _one_by_one(self, numbers: Indices) -> None:
+        """With a threshold that falls: each box against all that stay."""
+        for number in numbers.tolist():
+            if self.kept and self._above(self.kept, [number]).any():
+                continue
+            self.kept.append(number)
+            if self.limit > 0.5:
+                self.limit = self.limit * self.boxes.dtype.type(self.eta)
+
+    def _above(self, some: Sequence[int] | Indices, others: Sequence[int] | Indices) -> NDArray[np.bool_]:
+        """Which of some boxes overlap which others more than the threshold."""
+        boxes, area = self.boxes, self.areas
+        return _shares(boxes[some], area[some], boxes[others], area[others], self.ends) > self.limit

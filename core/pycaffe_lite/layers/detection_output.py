@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.boxes import best_first, decode, suppress
+from pycaffe_lite.kernels.boxes import Suppression, best_first, decode
 from pycaffe_lite.layers.contract import Layer, register_layer
 from pycaffe_lite.layers.detection_files import DetectionFiles
 from pycaffe_lite.layers.prior_bottom import check_priors, read_priors
+
+TOGETHER = 64
+"""How many candidates of a class are looked at before it is seen whether the next ones can matter."""
+
+
+class Candidates(NamedTuple):
+    """The boxes of one class of one image, the best first.
+
+    Attributes:
+        label: the class.
+        scores: falling.
+        suppression: which of them stay.
+    """
+
+    label: int
+    scores: Array
+    suppression: Suppression
+
+    def kept_scores(self) -> Array:
+        """The scores of those that stay."""
+        return self.scores[self.suppression.kept]
+
+    def next_score(self) -> float:
+        """The score of the first that has not been looked at; not a number if all have."""
+        seen = self.suppression.seen
+        return float(self.scores[seen]) if seen < len(self.scores) else np.nan
+
+    def rows(self, image: int) -> Array:
+        """What the layer's top says of those that stay."""
+        kept = self.suppression.kept
+        rows = np.empty((len(kept), 7), self.scores.dtype)
+        rows[:, 0], rows[:, 1], rows[:, 2] = image, self.label, self.scores[kept]
+        rows[:, 3:] = self.suppression.boxes[kept]
+        return rows
 
 
 @register_layer("DetectionOutput")
@@ -86,19 +121,32 @@ class DetectionOutput(Layer):
             boxes: 1 or classes x priors x 4.
             scores: classes x priors.
         """
-        nms, found = self.param.nms_param, []
+        classes = []
         for label, score in enumerate(scores):
             if label == self.param.background_label_id:
                 continue
             candidates = np.flatnonzero(score > self.threshold)
-            if not len(candidates):
-                continue
-            order = candidates[best_first(score[candidates], self.top_k)]
-            box = boxes[label if len(boxes) > 1 else 0][order]
-            stay = suppress(box, nms.nms_threshold, nms.eta)
-            row = np.empty((len(stay), 7), scores.dtype)
-            row[:, 0], row[:, 1], row[:, 2], row[:, 3:] = image, label, score[order[stay]], box[stay]
-            found.append(row)
-        rows = np.concatenate(found) if found else np.zeros((0, 7), scores.dtype)
+            if len(candidates):
+                order = candidates[best_first(score[candidates], self.top_k)]
+                classes.append(self._candidates(label, score[order], boxes[label if len(boxes) > 1 else 0][order]))
+        self._suppress(classes)
+        rows = np.concatenate([found.rows(image) for found in classes] or [np.zeros((0, 7), scores.dtype)])
         most = self.param.keep_top_k
         return rows[np.sort(best_first(rows[:, 2], most))] if 0 <= most < len(rows) else rows
+
+    def _candidates(self, label: int, scores: Array, boxes: Array) -> Candidates:
+        nms = self.param.nms_param
+        return Candidates(label, scores, Suppression(boxes, nms.nms_threshold, nms.eta))
+
+    def _suppress(self, classes: Sequence[Candidates]) -> None:
+        """Looks at the candidates of all classes, some at a time, but for those that keep_top_k cannot leave."""
+        most, least = self.param.keep_top_k, -np.inf
+        waiting = list(classes) if most else []
+        while waiting:
+            for each in waiting:
+                each.suppression.go_on(TOGETHER)
+            if most > 0:
+                kept = np.concatenate([each.kept_scores() for each in classes])
+                if len(kept) >= most:
+                    least = np.partition(kept, len(kept) - most)[len(kept) - most]
+            waiting = [each for each in waiting if each.next_score() >= least]

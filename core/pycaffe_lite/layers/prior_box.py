@@ -81,7 +81,7 @@ class PriorBox(Layer):
             return None
         sides = [float(getattr(param, name)) for name in ((both, both) if once else (height, width))]
         if min(sides) <= 0:
-            raise self.error(f"expected a {both} above 0, got {sides}.")
+            raise self.error(f"expected {both} above 0, got {sides}.")
         return sides[0], sides[1]
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
