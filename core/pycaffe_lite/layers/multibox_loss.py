@@ -47,8 +47,8 @@ class MultiBoxLoss(LossLayer):
     nms_param those are chosen among the boxes that a suppression by loss leaves; without its top_k that is none.
 
     Bottoms: locations, N x (priors 4), or N x (priors classes 4) without share_location; scores before softmax, N x
-        (priors classes); priors as PriorBox makes them; objects, 1 x 1 x n x 8: image, class, instance, xmin, ymin,
-        xmax, ymax, difficult; rows with an image below 0 are skipped. Nothing is propagated to the last two.
+        (priors classes); priors as PriorBox makes them; objects, 1 x 1 x n x 8 or n x 8: image, class, instance,
+        xmin, ymin, xmax, ymax, difficult; rows with an image below 0 are skipped. Nothing is propagated to the last two.
     Tops: E, a scalar.
     Parameters: multibox_loss_param, see caffe.proto for all fields and defaults; loss_param { normalization: VALID }:
         VALID the positives, FULL all priors of all images, BATCH_SIZE the images, NONE 1; never below 1.
@@ -85,8 +85,8 @@ class MultiBoxLoss(LossLayer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         check_priors(self, bottom, self.classes, self.param.share_location)
         shape = bottom[3].shape
-        if len(shape) != 4 or shape[:2] != (1, 1) or shape[3] != 8:
-            raise self.error(f"expected objects 1 x 1 x n x 8 as bottom 3, got shape {list(shape)}.")
+        if len(shape) < 2 or shape[-1] != 8:
+            raise self.error(f"expected objects 1 x 1 x n x 8, or n x 8, as bottom 3, got shape {list(shape)}.")
         self.batch, self.count = bottom[0].shape[0], bottom[2].shape[2] // 4
         top[0].reshape()
 
