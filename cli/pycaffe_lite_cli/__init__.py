@@ -11,6 +11,7 @@ import click
 
 from pycaffe_lite import __version__
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.words import nearest
 from pycaffe_lite_cli.options import canonical, normalise, spellings
 
 COMMANDS = {
@@ -128,10 +129,8 @@ def _command_first(args: list[str]) -> list[str]:
 
 
 def _unknown_command(name: str) -> str:
-    from difflib import get_close_matches
-
-    nearest = get_close_matches(canonical(name), [*COMMANDS, *ALIASES], n=1)
-    hint = f"Did you mean {nearest[0]}?" if nearest else f"The commands are {', '.join(COMMANDS)}."
+    close = nearest(canonical(name), [*COMMANDS, *ALIASES])
+    hint = f"Did you mean {close}?" if close else f"The commands are {', '.join(COMMANDS)}."
     return f"No such command: {name}. {hint}"
 
 

@@ -24,7 +24,7 @@ from types import ModuleType
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.contract import Layer
-from pycaffe_lite.words import nearest
+from pycaffe_lite.words import did_you_mean
 
 _ALIAS, _OURS = "caffe", "pycaffe_lite"
 
@@ -68,9 +68,7 @@ def _class_of(module: ModuleType, name: str) -> type[Layer]:
     where = f"module {module.__name__}" + (f" ({file})" if file else "")
     layers = [key for key, value in vars(module).items() if inspect.isclass(value) and issubclass(value, Layer)]
     if found is None:
-        close = nearest(name, layers)
-        hint = f'; did you mean "{close}"?' if close else "."
-        raise CaffeError(f'expected a class "{name}" in {where}, got none{hint}')
+        raise CaffeError(f'expected a class "{name}" in {where}, got none{did_you_mean(name, layers)}')
     if not (inspect.isclass(found) and issubclass(found, Layer)):
         raise CaffeError(
             f'expected "{name}" in {where} to be a class derived from caffe.Layer as this program defines it, '

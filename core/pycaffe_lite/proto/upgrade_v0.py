@@ -8,7 +8,7 @@ from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import NetParameter, V1LayerParameter
 from pycaffe_lite.proto.schema import fields_of
-from pycaffe_lite.words import nearest
+from pycaffe_lite.words import did_you_mean
 
 V0_TYPES = {
     "accuracy": "ACCURACY",
@@ -179,9 +179,7 @@ def _fill(new: V1LayerParameter, old: Any, place: str) -> None:
         getattr(new, name).extend(getattr(old, name))
     if old.HasField("type"):
         if old.type not in V0_TYPES:
-            close = nearest(old.type, list(V0_TYPES))
-            hint = f'; did you mean "{close}"?' if close else "."
-            raise CaffeError(f'{place}unknown V0 type "{old.type}"{hint}')
+            raise CaffeError(f'{place}unknown V0 type "{old.type}"{did_you_mean(old.type, V0_TYPES)}')
         new.type = V1LayerParameter.LayerType.Value(V0_TYPES[old.type])
     for descriptor, value in old.ListFields():
         if descriptor.name not in _COMMON:

@@ -17,7 +17,7 @@ from typing import Any
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
-from pycaffe_lite.words import nearest
+from pycaffe_lite.words import did_you_mean
 
 _FLOAT = struct.Struct("f")
 
@@ -277,9 +277,7 @@ def _unknown(policy: str) -> str:
     known = ", ".join(POLICIES)
     if not policy:
         return f"the solver needs an lr_policy, one of {known}; got none."
-    close = nearest(policy, list(POLICIES))
-    hint = f'; did you mean "{close}"?' if close else "."
-    return f'lr_policy must be one of {known}; got "{policy[:64]}"{hint}'
+    return f'lr_policy must be one of {known}; got "{policy[:64]}"{did_you_mean(policy, POLICIES)}'
 
 
 # -- where a rate jumps -------------------------------------------------------------------------------------
