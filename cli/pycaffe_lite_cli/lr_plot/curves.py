@@ -9,15 +9,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.log import number
+from pycaffe_lite.proto.caffe_pb2 import SolverParameter
+from pycaffe_lite.proto.read import read_solver_text
 from pycaffe_lite.solvers import rates
 from pycaffe_lite_cli.lr_plot.chart import Curve, Point
-
-if TYPE_CHECKING:
-    from pycaffe_lite.proto.caffe_pb2 import SolverParameter
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,6 @@ def read(path: str, until: int | None, points: int) -> Rates:
     Raises:
         CaffeError: if the file cannot be read, its policy is not valid, or it has no iterations.
     """
-    from pycaffe_lite.proto.read import read_solver_text
-
     solver = read_solver_text(path)
     rates.check(solver.param, solver.location)
     if not until and solver.param.max_iter < 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any, ClassVar
 
 from pycaffe_lite import log, rng
@@ -228,11 +229,11 @@ class Solver:
         """The mean outputs of a test net; None if a request has stopped it."""
         log.info(f"Iteration {self.iter}, Testing net (#{number})")
         net.share_trained_layers_with(self.net)
-        found = mean_outputs(net, self.param.test_iter[number], self._stops_testing)
-        if found is None:
+        batches = range(self.param.test_iter[number])
+        means, mean_loss = mean_outputs(net, takewhile(lambda _: not self._stops_testing(), batches))
+        if self.stopped_early:
             log.info("Test interrupted.")
             return None
-        means, mean_loss = found
         loss = mean_loss if self.param.test_compute_loss else None
         if loss is not None:
             log.info(f"Test loss: {log.number(loss)}")

@@ -13,9 +13,10 @@ import pytest
 import pycaffe_lite_cli as cli
 from pycaffe_lite.proto.read import read_solver
 from pycaffe_lite.solvers import rates
-from pycaffe_lite_cli import terminal
 from pycaffe_lite_cli.lr_plot import curves as lr_curves
 from pycaffe_lite_cli.lr_plot import figure as lr_figure
+from pycaffe_lite_cli.lr_plot.command import stdout_style
+from pycaffe_lite_cli.terminal import encodable
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = json.loads((ROOT / "tests/golden/solvers/lr_policies.json").read_text())["cases"]
@@ -298,7 +299,7 @@ class Stream:
 )
 def test_ascii_where_the_encoding_has_no_braille(monkeypatch, encoding, unicode):
     monkeypatch.setattr("sys.stdout", Stream(encoding))
-    assert terminal.stdout_style(log=False).unicode is unicode
+    assert stdout_style(log=False).unicode is unicode
 
 
 @pytest.mark.parametrize(
@@ -317,12 +318,12 @@ def test_color_only_in_a_terminal_that_wants_it(monkeypatch, tty, variables, col
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("sys.stdout", Stream("utf-8", tty))
-    assert terminal.stdout_style(log=False).color is color
+    assert stdout_style(log=False).color is color
 
 
 def test_names_that_the_encoding_lacks_are_printed_with_question_marks(monkeypatch):
     monkeypatch.setattr("sys.stdout", Stream("ascii"))
-    assert terminal.printable("löss.prototxt") == "l?ss.prototxt"
+    assert encodable("löss.prototxt") == "l?ss.prototxt"
 
 
 # -- the solvers that ship ----------------------------------------------------------------------------------
