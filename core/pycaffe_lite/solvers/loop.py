@@ -13,7 +13,7 @@ from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net, watch
 from pycaffe_lite.proto.printer import to_text
-from pycaffe_lite.proto.read import SolverText, read_solver_text
+from pycaffe_lite.proto.read import SolverText, read_solver
 from pycaffe_lite.snapshots import restore, resume, snapshot
 from pycaffe_lite.solvers.best import BestScore
 from pycaffe_lite.solvers.nets import make_nets
@@ -53,7 +53,7 @@ class Solver:
     type: ClassVar[str] = ""
 
     def __init__(self, source: Any) -> None:
-        text = source if isinstance(source, SolverText) else read_solver_text(source)
+        text = source if isinstance(source, SolverText) else read_solver(source)
         self.text = text
         self.param = text.param
         self.history: list[Blob] = []

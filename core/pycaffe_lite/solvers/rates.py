@@ -11,23 +11,13 @@ rates come out equal to the last bit, but for one float32 power in fifteen hundr
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
+from pycaffe_lite.proto.schema import float32
 from pycaffe_lite.words import did_you_mean
-
-_FLOAT = struct.Struct("f")
-
-
-def float32(value: float) -> float:
-    """The float32 nearest to a double; infinite where float32 ends."""
-    try:
-        return float(_FLOAT.unpack(_FLOAT.pack(value))[0])
-    except OverflowError:
-        return math.copysign(math.inf, value)
 
 
 def _pow(base: float, exponent: float) -> float:

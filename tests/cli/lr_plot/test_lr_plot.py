@@ -121,7 +121,7 @@ def test_csv_has_caffes_rates(runner, tmp_path, name):
 
 def test_csv_numbers_are_short_and_give_the_float32_back(runner, folder):
     rows = list(csv.reader(io.StringIO(run(runner, "step.prototxt", "--format", "csv"))))[1:]
-    param = read_solver("step.prototxt")
+    param = read_solver("step.prototxt").param
     assert rows[0] == ["step.prototxt", "0", "0.01"]
     for _, iteration, text in rows:
         assert rates.float32(float(text)) == rates.rate(param, int(iteration))
@@ -330,7 +330,7 @@ def test_names_that_the_encoding_lacks_are_printed_with_question_marks(monkeypat
 
 
 def test_a_solver_ships_for_each_policy():
-    shipped = {read_solver(str(path)).lr_policy for path in CONFIGS if path.parent.name == "lenet"}
+    shipped = {read_solver(str(path)).param.lr_policy for path in CONFIGS if path.parent.name == "lenet"}
     assert shipped >= set(rates.POLICIES) - {"cosine", "sgdr", "triangular", "plateau"} - {"inv"}
 
 
