@@ -87,4 +87,4 @@ def test_a_prefix_in_no_folder_is_refused_before_the_training(prefix: str, here:
 def test_a_prefix_that_is_there_stays_as_it_is(here: Path) -> None:
     (here / "snapshots").mkdir()
     path = write(here / "a" / "solver.prototxt", 'snapshot_prefix: "snapshots/toy"\n')
-    assert read_solver(path).snapshot_prefix == "snapshots/toy"
+    assert read_solver(path).param.snapshot_prefix == "snapshots/toy"

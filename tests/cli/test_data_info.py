@@ -94,7 +94,7 @@ def test_idx_files(tmp_path: Path) -> None:
 
 
 def test_bars_of_plain_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pycaffe_lite_cli.data_info.can_show", lambda text: False)
+    monkeypatch.setattr("pycaffe_lite_cli.data_info.report.can_show", lambda text: False)
     assert info("db/raw_lmdb")[2].endswith("#" * 40)
 
 

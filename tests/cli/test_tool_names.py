@@ -8,8 +8,8 @@ import click
 import pytest
 
 from pycaffe_lite import log
-from pycaffe_lite_cli.options import normalise, spellings
-from pycaffe_lite_cli.progress import progress
+from pycaffe_lite_cli.spelling import normalise, spellings
+from pycaffe_lite_cli.terminal import progress
 from rigs.data_tools import run
 
 NAMES = {

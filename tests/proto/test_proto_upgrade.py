@@ -27,7 +27,7 @@ NETS = [name for name in UPGRADED if "net" in CASES[name]["tool"]]
 def upgraded(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(FORMATS)
     path = CASES[name]["input"]
-    return read_net(path).param if "net" in CASES[name]["tool"] else read_solver(path)
+    return read_net(path).param if "net" in CASES[name]["tool"] else read_solver(path).param
 
 
 @pytest.mark.parametrize("name", UPGRADED)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pycaffe_lite.net import Net
-from pycaffe_lite.proto.read import SolverText, read_solver_text
+from pycaffe_lite.proto.read import SolverText, read_solver
 from pycaffe_lite.solvers.registry import get_solver
 from pycaffe_lite.solvers.sgd import SGDSolver
 from rigs.net_rig import logged, messages
@@ -42,7 +42,7 @@ def arrays(path: str) -> dict[str, np.ndarray]:
 
 def read_case(path: Path, net: str = "") -> SolverText:
     """A solver whose net is a file of the folder."""
-    text = read_solver_text(str(path))
+    text = read_solver(str(path))
     text.param.net = str(FOLDER / (net or text.param.net))
     return text
 

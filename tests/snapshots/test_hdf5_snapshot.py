@@ -13,7 +13,7 @@ import pytest
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
 from pycaffe_lite.formats import hdf5 as hdf5_files
 from pycaffe_lite.net import Net
-from pycaffe_lite.proto.read import read_solver_text
+from pycaffe_lite.proto.read import read_solver
 from pycaffe_lite.solvers.registry import get_solver
 from pycaffe_lite.solvers.sgd import SGDSolver
 from rigs.cli_rig import NET as TINY
@@ -50,7 +50,7 @@ def layout(path: str | Path, values: bool = False) -> dict[str, Any]:
 
 def shared_solver() -> SGDSolver:
     """The solver of the golden files whose net shares a weight, trained three times."""
-    text = read_solver_text(str(WEIGHTS / "shared_solver.prototxt"))
+    text = read_solver(str(WEIGHTS / "shared_solver.prototxt"))
     text.param.net = str(WEIGHTS / "shared.prototxt")
     text.param.snapshot_prefix = "weights/shared"
     solver = get_solver(text)

@@ -27,7 +27,7 @@ from typing import ClassVar
 import numpy as np
 
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.errors import CaffeError, ShapeError
+from pycaffe_lite.errors import CaffeError, ShapeError, told_by
 from pycaffe_lite.layers.filler import fill
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto.caffe_pb2 import FillerParameter, LayerParameter
@@ -187,11 +187,9 @@ class Layer:
             filler: the FillerParameter of the text.
             order: the order of the axes in memory, see Blob.
         """
-        try:
+        with told_by(self.error):
             blob = Blob(shape, order, self.dtype)
             fill(blob, filler)
-        except CaffeError as problem:
-            raise self.error(str(problem)) from None
         self.blobs.append(blob)
         return blob
 

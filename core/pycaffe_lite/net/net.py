@@ -22,7 +22,7 @@ from pycaffe_lite.net.passes import fuse, within
 from pycaffe_lite.parallel import one_blas_thread
 from pycaffe_lite.proto.caffe_pb2 import NetParameter, NetState
 from pycaffe_lite.proto.read import NetText, read_net
-from pycaffe_lite.words import nearest
+from pycaffe_lite.words import did_you_mean
 
 
 class Net:
@@ -245,12 +245,12 @@ class Net:
 
     def _layer_index(self, name: str) -> int:
         if name not in self.layer_names:
-            raise CaffeError(f'Net "{self.name}" has no layer "{name}"{_hint(name, self.layer_names)}')
+            raise CaffeError(f'Net "{self.name}" has no layer "{name}"{did_you_mean(name, self.layer_names)}')
         return self.layer_names.index(name)
 
     def _blob(self, name: str) -> Blob:
         if name not in self.blobs:
-            raise CaffeError(f'Net "{self.name}" has no blob "{name}"{_hint(name, list(self.blobs))}')
+            raise CaffeError(f'Net "{self.name}" has no blob "{name}"{did_you_mean(name, self.blobs)}')
         return self.blobs[name]
 
     # -- parameters from elsewhere -------------------------------------------------------------------------
@@ -291,8 +291,3 @@ def _write(name: str, array: np.ndarray, values: ArrayLike) -> None:
             "reshape the blob for another batch size."
         )
     array[...] = given
-
-
-def _hint(name: str, known: list[str]) -> str:
-    close = nearest(name, known)
-    return f'; did you mean "{close}"?' if close else "."

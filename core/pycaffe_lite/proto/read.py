@@ -6,12 +6,10 @@ import os
 from typing import NamedTuple
 
 from pycaffe_lite import log
-from pycaffe_lite.paths import find_file, read_text, root_of
+from pycaffe_lite.paths import read_text, root_of
 from pycaffe_lite.proto.caffe_pb2 import NetParameter, SolverParameter
-from pycaffe_lite.proto.text import Lines, parse
+from pycaffe_lite.proto.text import Lines, at, parse
 from pycaffe_lite.proto.upgrade import upgrade_net, upgrade_solver
-
-__all__ = ["NetText", "SolverText", "find_file", "read_net", "read_solver", "read_solver_text"]
 
 
 class NetText(NamedTuple):
@@ -47,8 +45,7 @@ class SolverText(NamedTuple):
 
     def location(self, field: str) -> str:
         """`file:line: ` of a field, or `file: ` if it is not given, for the beginning of an error."""
-        line = self.lines.get(field, [])
-        return f"{self.path}:{line[0]}: " if line else f"{self.path}: "
+        return at(self.path, self.lines.get(field))
 
 
 def read_net(path: str) -> NetText:
@@ -66,7 +63,7 @@ def read_net(path: str) -> NetText:
     return NetText(param, path, layer_lines)
 
 
-def read_solver_text(path: str) -> SolverText:
+def read_solver(path: str) -> SolverText:
     """Reads a solver from its text and brings it, and nets inside it, to the present form.
 
     A missing snapshot_prefix becomes the solver's path without its extension; one that is a folder gets the
@@ -84,11 +81,6 @@ def read_solver_text(path: str) -> SolverText:
     upgrade_solver(param, path, lines)
     _complete_snapshot_prefix(param, path)
     return SolverText(param, path, lines)
-
-
-def read_solver(path: str) -> SolverParameter:
-    """The solver alone of `read_solver_text`."""
-    return read_solver_text(path).param
 
 
 def _complete_snapshot_prefix(param: SolverParameter, path: str) -> None:

@@ -11,7 +11,7 @@ from pycaffe_lite.errors import CaffeError, FileError
 from pycaffe_lite.formats import resume as resume_file
 from pycaffe_lite.formats.caffemodel import StateFile, file_bytes, read_state
 from pycaffe_lite.net.weights import SourceLayer, copy_layers, read_layers, same_shape
-from pycaffe_lite.proto.read import find_file
+from pycaffe_lite.paths import find_file
 from pycaffe_lite.snapshots import resume
 from pycaffe_lite.snapshots.names import list_snapshots, names_of, remove_leftovers, state_of
 from pycaffe_lite.words import short

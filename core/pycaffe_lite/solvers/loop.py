@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any, ClassVar
 
 from pycaffe_lite import log, rng
@@ -12,7 +13,7 @@ from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net, watch
 from pycaffe_lite.proto.printer import to_text
-from pycaffe_lite.proto.read import SolverText, read_solver_text
+from pycaffe_lite.proto.read import SolverText, read_solver
 from pycaffe_lite.snapshots import restore, resume, snapshot
 from pycaffe_lite.solvers.best import BestScore
 from pycaffe_lite.solvers.nets import make_nets
@@ -52,7 +53,7 @@ class Solver:
     type: ClassVar[str] = ""
 
     def __init__(self, source: Any) -> None:
-        text = source if isinstance(source, SolverText) else read_solver_text(source)
+        text = source if isinstance(source, SolverText) else read_solver(source)
         self.text = text
         self.param = text.param
         self.history: list[Blob] = []
@@ -228,11 +229,11 @@ class Solver:
         """The mean outputs of a test net; None if a request has stopped it."""
         log.info(f"Iteration {self.iter}, Testing net (#{number})")
         net.share_trained_layers_with(self.net)
-        found = mean_outputs(net, self.param.test_iter[number], self._stops_testing)
-        if found is None:
+        batches = range(self.param.test_iter[number])
+        means, mean_loss = mean_outputs(net, takewhile(lambda _: not self._stops_testing(), batches))
+        if self.stopped_early:
             log.info("Test interrupted.")
             return None
-        means, mean_loss = found
         loss = mean_loss if self.param.test_compute_loss else None
         if loss is not None:
             log.info(f"Test loss: {log.number(loss)}")

@@ -13,9 +13,10 @@ import pytest
 import pycaffe_lite_cli as cli
 from pycaffe_lite.proto.read import read_solver
 from pycaffe_lite.solvers import rates
-from pycaffe_lite_cli import terminal
 from pycaffe_lite_cli.lr_plot import curves as lr_curves
 from pycaffe_lite_cli.lr_plot import figure as lr_figure
+from pycaffe_lite_cli.lr_plot.command import stdout_style
+from pycaffe_lite_cli.terminal import encodable
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = json.loads((ROOT / "tests/golden/solvers/lr_policies.json").read_text())["cases"]
@@ -120,7 +121,7 @@ def test_csv_has_caffes_rates(runner, tmp_path, name):
 
 def test_csv_numbers_are_short_and_give_the_float32_back(runner, folder):
     rows = list(csv.reader(io.StringIO(run(runner, "step.prototxt", "--format", "csv"))))[1:]
-    param = read_solver("step.prototxt")
+    param = read_solver("step.prototxt").param
     assert rows[0] == ["step.prototxt", "0", "0.01"]
     for _, iteration, text in rows:
         assert rates.float32(float(text)) == rates.rate(param, int(iteration))
@@ -298,7 +299,7 @@ class Stream:
 )
 def test_ascii_where_the_encoding_has_no_braille(monkeypatch, encoding, unicode):
     monkeypatch.setattr("sys.stdout", Stream(encoding))
-    assert terminal.stdout_style(log=False).unicode is unicode
+    assert stdout_style(log=False).unicode is unicode
 
 
 @pytest.mark.parametrize(
@@ -317,19 +318,19 @@ def test_color_only_in_a_terminal_that_wants_it(monkeypatch, tty, variables, col
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("sys.stdout", Stream("utf-8", tty))
-    assert terminal.stdout_style(log=False).color is color
+    assert stdout_style(log=False).color is color
 
 
 def test_names_that_the_encoding_lacks_are_printed_with_question_marks(monkeypatch):
     monkeypatch.setattr("sys.stdout", Stream("ascii"))
-    assert terminal.printable("löss.prototxt") == "l?ss.prototxt"
+    assert encodable("löss.prototxt") == "l?ss.prototxt"
 
 
 # -- the solvers that ship ----------------------------------------------------------------------------------
 
 
 def test_a_solver_ships_for_each_policy():
-    shipped = {read_solver(str(path)).lr_policy for path in CONFIGS if path.parent.name == "lenet"}
+    shipped = {read_solver(str(path)).param.lr_policy for path in CONFIGS if path.parent.name == "lenet"}
     assert shipped >= set(rates.POLICIES) - {"cosine", "sgdr", "triangular", "plateau"} - {"inv"}
 
 

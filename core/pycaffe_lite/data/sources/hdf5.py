@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra, file_errors
 from pycaffe_lite.formats.hdf5_claims import check_claim, check_plain_file
 from pycaffe_lite.paths import find_file, unreadable
-from pycaffe_lite.words import nearest, printable
+from pycaffe_lite.words import did_you_mean, printable
 
 WHOLE_BYTES = 1 << 30
 """A file whose rows take no more than this, as float32, is read at once; others batch by batch."""
@@ -105,7 +105,7 @@ class RowFile:
         with contextlib.suppress(Exception):  # links that lead nowhere, in many ways
             found = self._file.get(name)
         if not isinstance(found, h5py.Dataset):
-            raise FileError(f'{self.path}: expected a dataset "{name}", got none; {self._hint(name)}')
+            raise FileError(f'{self.path}: expected a dataset "{name}", got none{self._hint(name)}')
         if found.dtype.kind not in "fiu":
             raise FileError(f'{self.path}: expected numbers in dataset "{name}", got {found.dtype}.')
         if not found.shape or found.shape[0] < 1:
@@ -117,9 +117,8 @@ class RowFile:
 
     def _hint(self, name: str) -> str:
         known = sorted(printable(str(key)) for key in self._file if key != name)[:20]
-        if close := nearest(name, known):
-            return f'did you mean "{close}"? A top is named after its dataset.'
-        return f"it has {', '.join(known) or 'none at all'}; a top is named after its dataset."
+        hint = did_you_mean(name, known, f"; it has {', '.join(known) or 'none at all'}.")
+        return f"{hint} A top is named after its dataset."
 
     def _check_rows(self, names: Sequence[str]) -> None:
         first, rows = names[0], self._datasets[0].shape[0]
