@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pycaffe_lite.errors import FileError
-from pycaffe_lite.formats.caffemodel import file_bytes
+from pycaffe_lite.formats.reading import file_bytes
 
 WHAT = "what an exact resume needs (.resume)"
 VERSION = 1
