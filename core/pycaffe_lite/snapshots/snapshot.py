@@ -130,7 +130,7 @@ class Snapshot:
         """Puts what goes wrong with `exact` in a sentence that names its file."""
         try:
             yield
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as problem:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as problem:
             raise _not_what_it_should(resume_of(self.path), problem) from None
         except CaffeError as problem:
             path = resume_of(self.path)
@@ -162,9 +162,10 @@ def _sum_check(state: str, sums: dict[str, Any] | None, role: str, path: str) ->
     """Compares length and checksum of a file, which is that of a state or the state itself, with those in .resume."""
     if sums is None:
         return None
+    known = sums.get(role)
 
     def check(data: bytes) -> None:
-        if list(checksum([data])) != sums.get(role):
+        if not isinstance(known, list) or list(checksum([data])) != known:
             raise FileError(
                 f"{path} is damaged, or not of this snapshot: its length or checksum is not what {resume_of(state)} "
                 "says; remove that file to use it all the same."
