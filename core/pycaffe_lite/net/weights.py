@@ -147,7 +147,7 @@ def weights_of(layers: Sequence[Layer], diffs: bool = False) -> list[LayerWeight
             [blob.data for blob in layer.blobs],
             _text_of(layer),
             [blob.diff for blob in layer.blobs] if diffs else (),
-            layer.shares.keys(),
+            tuple(layer.shares),
         )
         for layer in layers
     ]

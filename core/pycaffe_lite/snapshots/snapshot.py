@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from google.protobuf.descriptor import FieldDescriptor
 
 from pycaffe_lite import log
 from pycaffe_lite.blob import Array, Blob
@@ -159,7 +158,13 @@ def _not_what_it_should(path: str, problem: Exception) -> FileError:
 
 
 def _sum_check(state: str, sums: dict[str, Any] | None, role: str, path: str) -> Check | None:
-    """Compares length and checksum of a file, which is that of a state or the state itself, with those in .resume."""
+    """What compares a file with its length and checksum in the .resume file.
+
+    Args:
+        state: the snapshot's state, which tells where the .resume file is.
+        sums: what that says of the files, by their roles; None if there is none.
+        role, path: of the file.
+    """
     if sums is None:
         return None
     known = sums.get(role)
@@ -367,21 +372,13 @@ def changed_settings(before: str, now: SolverParameter) -> list[str]:
         old = parse(before, SolverParameter)
     except CaffeError:
         return []  # a later version's text
-    fields = {field.name: field for message in (old, now) for field, _ in message.ListFields()}
-    texts = [{name: _field_text(message, field) for name, field in fields.items()} for message in (old, now)]
-    return [f"{name}: {texts[0][name]} -> {texts[1][name]}" for name in fields if texts[0][name] != texts[1][name]]
+    fields = dict.fromkeys(field.name for message in (old, now) for field, _ in message.ListFields())
+    texts = {name: (_field_text(old, name), _field_text(now, name)) for name in fields}
+    return [f"{name}: {then} -> {today}" for name, (then, today) in texts.items() if then != today]
 
 
-def _field_text(message: SolverParameter, field: FieldDescriptor) -> str:
+def _field_text(message: SolverParameter, name: str) -> str:
     """A field's value in one line; of one that is not given, its default."""
-    one = SolverParameter()
-    value = getattr(message, field.name)
-    if hasattr(value, "extend"):
-        getattr(one, field.name).extend(value)
-    elif field.message_type is not None:
-        getattr(one, field.name).CopyFrom(value)
-    else:
-        setattr(one, field.name, value)
-    lines = to_text(one).split("\n")
-    values = [line.split(": ", 1)[-1].strip() for line in lines if line.strip()]
+    one = SolverParameter(**{name: getattr(message, name)})
+    values = [line.split(": ", 1)[-1].strip() for line in to_text(one).split("\n") if line.strip()]
     return short(", ".join(values)) or "none"
