@@ -6,8 +6,8 @@ import importlib
 import os
 
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.proto.read import SolverText, read_solver
-from pycaffe_lite.solvers.loop import Solver
+from pycaffe_lite.proto.read import SolverText
+from pycaffe_lite.solvers.loop import Solver, solver_text
 from pycaffe_lite.solvers.sgd import SGDSolver
 from pycaffe_lite.words import did_you_mean, short
 
@@ -31,7 +31,7 @@ def get_solver(source: SolverText | str | os.PathLike[str]) -> Solver:
     Raises:
         CaffeError: for an unknown type, and for everything that is wrong with the solver and its nets.
     """
-    text = source if isinstance(source, SolverText) else read_solver(os.fspath(source))
+    text = solver_text(source)
     return solver_class(text)(text)
 
 
