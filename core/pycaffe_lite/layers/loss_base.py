@@ -42,11 +42,6 @@ class LossLayer(Layer):
             raise self.error(f"expected predictions and targets with the same first axis, got shapes {texts}.")
         top[0].reshape()
 
-    def check_targets_fixed(self, propagate_down: Sequence[bool]) -> None:
-        """Raises a CaffeError if a diff is wanted for the targets."""
-        if len(propagate_down) > 1 and propagate_down[1]:
-            raise self.error("cannot propagate to its targets (bottom 1); put propagate_down: false on that bottom.")
-
 
 def read_normalization(loss_param: Any, default: int = VALID) -> int:
     """What a loss is divided by: `normalization`, else the older `normalize`, else the loss's default."""

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.elementwise import elementwise, scratch_like
+from pycaffe_lite.kernels.elementwise import elementwise
 from pycaffe_lite.layers.contract import Layer, register_layer
+from pycaffe_lite.memory import BOOL, borrow_like
 
 
 @register_layer("ReLU")
@@ -45,21 +46,21 @@ class ReLU(Layer):
         if not self.slope:
             np.maximum(x, 0, out=y)
             return
-        negative = scratch_like("relu", x, x.dtype)
-        np.minimum(x, 0, out=negative)
-        np.multiply(negative, self.slope, out=negative)
-        np.maximum(x, 0, out=y)
-        np.add(y, negative, out=y)
+        with borrow_like(x) as negative:
+            np.minimum(x, 0, out=negative)
+            np.multiply(negative, self.slope, out=negative)
+            np.maximum(x, 0, out=y)
+            np.add(y, negative, out=y)
 
     def _derive(self, x: Array, dy: Array, dx: Array) -> None:
         if not self.slope:
-            positive = scratch_like("relu", x, np.dtype(np.bool_))
-            np.greater(x, 0, out=positive)
-            np.multiply(dy, positive, out=dx)
+            with borrow_like(x, BOOL) as positive:
+                np.greater(x, 0, out=positive)
+                np.multiply(dy, positive, out=dx)
             return
-        factor, rest = (scratch_like(name, x, x.dtype) for name in ("relu", "relu rest"))
-        np.greater(x, 0, out=factor)
-        np.less_equal(x, 0, out=rest)
-        np.multiply(rest, self.slope, out=rest)
-        np.add(factor, rest, out=factor)
-        np.multiply(dy, factor, out=dx)
+        with borrow_like(x) as factor, borrow_like(x) as rest:
+            np.greater(x, 0, out=factor)
+            np.less_equal(x, 0, out=rest)
+            np.multiply(rest, self.slope, out=rest)
+            np.add(factor, rest, out=factor)
+            np.multiply(dy, factor, out=dx)

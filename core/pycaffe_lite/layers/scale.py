@@ -9,7 +9,7 @@ import numpy as np
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.layers.broadcast_base import Broadcast
 from pycaffe_lite.layers.contract import register_layer
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.memory import borrow
 from pycaffe_lite.proto import caffe_pb2
 
 Add = Callable[[int, Array], None]
@@ -79,8 +79,8 @@ class Scale(Broadcast):
             if want_bias:
                 add(0, dy)
             if want_scale:
-                product = scratch("scale", dy.shape, dy.dtype)
-                add(-1, np.multiply(dy, others[0], out=product))
+                with borrow(dy.shape, dy.dtype) as product:
+                    add(-1, np.multiply(dy, others[0], out=product))
             if writes:
                 dx, factor = others[-2:]
                 np.multiply(dy, factor, out=dx)
