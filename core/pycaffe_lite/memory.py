@@ -62,10 +62,7 @@ class Loans:
 
     def take(self, shape: Sequence[int], dtype: np.dtype, axes: Sequence[int] | None = None) -> np.ndarray:
         """Borrows memory until the block ends."""
-        return self.start(borrow(shape, dtype, axes))
-
-    def start(self, loan: borrow) -> np.ndarray:
-        """Begins a loan, which ends with the block."""
+        loan = borrow(shape, dtype, axes)
         array = loan.__enter__()
         self._open.append(loan)
         return array

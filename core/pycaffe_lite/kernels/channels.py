@@ -20,8 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.copying import from_memory_order, to_memory_order
-from pycaffe_lite.memory import Loans
+from pycaffe_lite.kernels.copying import in_memory_order
 from pycaffe_lite.parallel import parallel_for, slices
 
 Factors = tuple[int, int, int, int]
@@ -36,6 +35,9 @@ wait for each other between them: this length was the best or nearly so with one
 
 LEAST_WIDTH = 1024
 """Elements of a row in pieces that are cut between the channels."""
+
+Add = Callable[[int, Array], None]
+"""What `Channels.sums` hands to a body: add(k, matrix) puts a piece into the k-th sum."""
 
 SHORT = 128
 """With fewer elements of one channel in a row, the channel vector is repeated to make long runs."""
@@ -124,8 +126,8 @@ class Channels:
             return np.zeros(self.count, self.dtype)
         _, outer, _, inner = self.factors
         step, inner_step = max(1, outer // SAMPLES), max(1, inner * min(outer, SAMPLES) // SAMPLES)
-        with Loans() as loans:
-            places = self._matrix(array, loans, True).reshape(self.factors)[:, ::step, :, ::inner_step]
+        with in_memory_order([array], self.order, 0) as (memory,):
+            places = memory.reshape(self.factors)[:, ::step, :, ::inner_step]
             return places.mean(axis=(1, 3), dtype=np.float64).astype(self.dtype).reshape(-1)
 
     def _run(
@@ -136,22 +138,17 @@ class Channels:
         written: int,
     ) -> None:
         """Cuts everything up, and calls body with the number of each piece and its parts."""
-        layout, first_written = self.layout, len(arrays) - written
+        layout = self.layout
 
         def piece(i: int) -> None:
             cut = layout.cuts[i]
             parts = [matrix[cut.rows, cut.columns] for matrix in matrices]
             body(i, parts + [layout.pick(cut, vector) for vector in spread])
 
-        with Loans() as loans:
-            matrices = [self._matrix(array, loans, k < first_written) for k, array in enumerate(arrays)]
+        with in_memory_order(arrays, self.order, written) as memory:
+            matrices = [array.reshape(layout.shape) for array in memory]
             spread = [self._spread_out(k, vector) for k, vector in enumerate(vectors)]
             parallel_for(len(layout.cuts), piece)
-            for array, matrix in zip(arrays[first_written:], matrices[first_written:], strict=True):
-                from_memory_order(matrix, array, self.order)
-
-    def _matrix(self, array: Array, loans: Loans, read: bool) -> Array:
-        return to_memory_order(array, self.order, loans, read).reshape(self.layout.shape)
 
     def _spread_out(self, k: int, vector: np.ndarray) -> np.ndarray:
         if k == len(self._spread):

@@ -83,7 +83,7 @@ class ConvolutionProduct(ABC):
 
     def __init__(self, window: Window, images: Sequence[int], maps: Sequence[int], dtype: np.dtype) -> None:
         self.window, self.dtype = window, dtype
-        self.channels, self.map_channels = images[-1], maps[-1]
+        self.map_channels = maps[-1]
         self.heights = images[1] if window.kernel else 1, maps[1] if window.kernel else 1
         self._plans: dict[Hashable, Any] = {}
         batch, (height, rows) = images[0], self.heights

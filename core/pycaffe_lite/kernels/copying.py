@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -102,29 +103,22 @@ class dense_to_write:
             self._loan.__exit__()
 
 
-def to_memory_order(array: Array, order: Sequence[int], loans: Loans, read: bool = True) -> Array:
-    """The array with its axes in `order`, dense: a view where its memory has that order, else borrowed memory.
+@contextmanager
+def in_memory_order(arrays: Sequence[Array], order: Sequence[int], written: int) -> Iterator[list[Array]]:
+    """Arrays with their axes in another order, C-contiguous: views where their memory has that order, else copies.
 
     Args:
-        array: any strides.
+        arrays: any strides.
         order: the axes from the outermost to the innermost, as of a Blob.
-        loans: where memory is borrowed.
-        read: whether borrowed memory gets the array's values.
+        written: so many of them, the last ones, get at the end what has been written to their copies.
     """
-    memory = array.transpose(order)
-    if memory.flags.c_contiguous:
-        return memory
-    copy = loans.take(memory.shape, array.dtype)
-    if read:
-        copy[...] = memory
-    return copy
-
-
-def from_memory_order(dense: Array, array: Array, order: Sequence[int]) -> None:
-    """Brings what was written to the result of `to_memory_order` into the array, if it is not there already."""
-    if not np.may_share_memory(dense, array):
-        memory = array.transpose(order)
-        memory[...] = dense.reshape(memory.shape)
+    with Loans() as loans:
+        views = [array.transpose(order) for array in arrays]
+        memory = [dense(view, loans) for view in views]
+        yield memory
+        for view, copy in list(zip(views, memory, strict=True))[len(views) - written :]:
+            if copy is not view:
+                np.copyto(view, copy)
 
 
 def along(axis: int, *index: slice | int) -> Index:

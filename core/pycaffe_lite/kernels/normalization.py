@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from pycaffe_lite.blob import Array
-from pycaffe_lite.kernels.channels import Channels
+from pycaffe_lite.kernels.channels import Add, Channels
 from pycaffe_lite.memory import borrow
-
-Add = Callable[[int, Array], None]
 
 
 def mean_and_variance(channels: Channels, x: Array) -> tuple[np.ndarray, np.ndarray]:

@@ -144,6 +144,10 @@ class MaxPooling(PoolingMethod):
         super().__init__(window, sizes, count, dtype)
         stride = window.stride[1]
         self.groups = -(-window.kernel[1] // stride)
+        # Rows as wide as the comparisons read, and the border they have then.
+        self.width, pad = (count[1] - 1 + self.groups) * stride, window.pad[1]
+        seen = max(0, min(sizes[1], self.width - pad))
+        self.border = border((0, 0, 0, self.width), [(pad, self.width - pad - seen)], axis=3)
         self.last = (window.kernel[0] - 1) * sizes[1] + window.kernel[1]
         self.code_type = np.dtype(np.uint8 if self.last < 256 else np.uint16 if self.last < 65536 else np.uint32)
         self.classes: list[tuple[slice, slice, Indices]] = []
@@ -246,17 +250,15 @@ class MaxPooling(PoolingMethod):
     def _wide_rows(self, image: Array, loans: Loans) -> Array:
         """The images' rows, as wide as the comparisons read; beyond the edges stands what equals nothing."""
         *lengths, size, run = image.shape
-        pad = self.window.pad[1]
-        width = (self.count[1] - 1 + self.groups) * self.window.stride[1]
-        if not pad and width <= size and image.flags.c_contiguous:
+        if not self.window.pad[1] and self.width <= size and image.flags.c_contiguous:
             return image.reshape(*lengths, size * run)
-        wide = loans.take((*lengths, width, run), image.dtype)
-        seen = max(0, min(size, width - pad))
-        edges, inside = border(wide.shape, [(pad, width - pad - seen)], axis=3)
+        wide = loans.take((*lengths, self.width, run), image.dtype)
+        edges, inside = self.border
         for edge in edges:
             wide[edge] = np.nan
-        np.copyto(wide[inside], image[..., :seen, :])
-        return wide.reshape(*lengths, width * run)
+        place = wide[inside]
+        np.copyto(place, image[..., : place.shape[-2], :])
+        return wide.reshape(*lengths, self.width * run)
 
 
 def _add_at(flat: Array, places: Indices, share: Array, keep: np.ndarray | None, first: bool) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.kernels.elementwise import elementwise
 from pycaffe_lite.layers.contract import Layer, register_layer
-from pycaffe_lite.memory import BOOL, Loans, borrow_like
+from pycaffe_lite.memory import BOOL, borrow_like
 from pycaffe_lite.proto import caffe_pb2
 
 PROD, SUM, MAX = (caffe_pb2.EltwiseParameter.EltwiseOp.Value(name) for name in ("PROD", "SUM", "MAX"))
@@ -71,14 +71,13 @@ class Eltwise(Layer):
 
     def _add_up(self, y: Array, *xs: Array) -> None:
         """y = coeff_0 x_0 + coeff_1 x_1 + …, from left to right; y may be x_0."""
-        with Loans() as loans:
-            total = _scaled(xs[0], self.coeffs[0], loans)
+        with borrow_like(y) as first, borrow_like(y) as term:
+            total = _scaled(xs[0], self.coeffs[0], first)
             for x, coeff in zip(xs[1:], self.coeffs[1:], strict=True):
-                with Loans() as inner:
-                    if coeff == -1:
-                        np.subtract(total, x, out=y)
-                    else:
-                        np.add(total, _scaled(x, coeff, inner), out=y)
+                if coeff == -1:
+                    np.subtract(total, x, out=y)
+                else:
+                    np.add(total, _scaled(x, coeff, term), out=y)
                 total = y
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
@@ -114,9 +113,9 @@ class Eltwise(Layer):
                 elementwise(_divide_and_multiply, diff, top.data, factors[i], top.diff)
 
 
-def _scaled(x: Array, coeff: float, loans: Loans) -> Array:
-    """coeff x, in memory that is borrowed until the loans end if it is not x itself."""
-    return x if coeff == 1 else np.multiply(x, coeff, out=loans.start(borrow_like(x)))
+def _scaled(x: Array, coeff: float, out: Array) -> Array:
+    """coeff x: x itself, or `out`."""
+    return x if coeff == 1 else np.multiply(x, coeff, out=out)
 
 
 def _multiply_all(y: Array, first: Array, *others: Array) -> None:

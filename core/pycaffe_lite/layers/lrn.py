@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.copying import from_memory_order, to_memory_order
+from pycaffe_lite.kernels.copying import in_memory_order
 from pycaffe_lite.kernels.neighbours import AcrossChannels, Region, WithinChannel
 from pycaffe_lite.layers.contract import Layer, register_layer
-from pycaffe_lite.memory import Loans, borrow
+from pycaffe_lite.memory import borrow
 from pycaffe_lite.parallel import parallel_for
 
 
@@ -97,12 +97,9 @@ class LRN(Layer):
     def _run(self, body: Callable[..., None], *arrays: Array, written: int = 1) -> None:
         """Calls body for matching pieces of all arrays; the last `written` ones are written to."""
         region = self.region
-        with Loans() as loans:
-            memory = [to_memory_order(array, region.order, loans) for array in arrays]
-            views = [each.reshape(region.shape) for each in memory]
+        with in_memory_order(arrays, region.order, written) as memory:
+            views = [array.reshape(region.shape) for array in memory]
             parallel_for(len(region.cuts), lambda i: body(*(view[region.cuts[i]] for view in views)))
-            for array, dense in list(zip(arrays, memory, strict=True))[-written:]:
-                from_memory_order(dense, array, region.order)
 
 
 class _Power:

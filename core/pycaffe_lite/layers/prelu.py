@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.channels import Channels
+from pycaffe_lite.kernels.channels import Add, Channels
 from pycaffe_lite.kernels.elementwise import zeros_like
 from pycaffe_lite.layers.contract import Layer, register_layer
 from pycaffe_lite.memory import BOOL, borrow
 from pycaffe_lite.proto import caffe_pb2
-
-Add = Callable[[int, Array], None]
 
 
 @register_layer("PReLU")

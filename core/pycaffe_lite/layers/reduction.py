@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.channels import Channels
+from pycaffe_lite.kernels.channels import Add, Channels
 from pycaffe_lite.layers.contract import Layer, register_layer
 from pycaffe_lite.memory import borrow
 from pycaffe_lite.proto import caffe_pb2
@@ -15,7 +15,6 @@ from pycaffe_lite.proto import caffe_pb2
 SUM, ASUM, SUMSQ, MEAN = (
     caffe_pb2.ReductionParameter.ReductionOp.Value(name) for name in ("SUM", "ASUM", "SUMSQ", "MEAN")
 )
-Add = Callable[[int, Array], None]
 
 
 @register_layer("Reduction")

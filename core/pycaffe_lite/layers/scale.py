@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
+from pycaffe_lite.kernels.channels import Add
 from pycaffe_lite.layers.broadcast_base import Broadcast
 from pycaffe_lite.layers.contract import register_layer
 from pycaffe_lite.memory import borrow
 from pycaffe_lite.proto import caffe_pb2
-
-Add = Callable[[int, Array], None]
 
 
 @register_layer("Scale")

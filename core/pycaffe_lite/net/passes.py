@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.normalization import Add, add_products, derive, normalize
+from pycaffe_lite.kernels.channels import Add
+from pycaffe_lite.kernels.normalization import add_products, derive, normalize
 from pycaffe_lite.layers.batch_norm import BatchNorm
 from pycaffe_lite.layers.contract import Layer
 from pycaffe_lite.layers.relu import ReLU
