@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -75,7 +74,7 @@ class Region(ABC):
 
     def workspace(self, piece: Array) -> Workspace:
         """The calling thread's workspace for pieces of that shape."""
-        known: dict[Any, Workspace] = self._local.__dict__.setdefault("workspaces", {})
+        known: dict[tuple[tuple[int, ...], np.dtype], Workspace] = self._local.__dict__.setdefault("workspaces", {})
         key = (piece.shape, piece.dtype)
         if key not in known:
             known[key] = self._make(piece.shape, Workspace(piece.dtype))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
@@ -12,6 +12,8 @@ from pycaffe_lite.layers.filler import fill
 from pycaffe_lite.proto import caffe_pb2
 
 LEGACY_AXES = ("num", "channels", "height", "width")
+
+Value = TypeVar("Value")
 
 
 @register_layer("DummyData")
@@ -53,7 +55,7 @@ class DummyData(Layer):
             if (filler.type == "constant") == constant:
                 self._try(fill, blob, filler)
 
-    def _shapes(self, param: Any, tops: int) -> list[Any]:
+    def _shapes(self, param: caffe_pb2.DummyDataParameter, tops: int) -> list[tuple[int, ...]]:
         """The shape of each top."""
         legacy = [axis for axis in LEGACY_AXES if len(getattr(param, axis))]
         if not legacy:
@@ -67,12 +69,12 @@ class DummyData(Layer):
             )
         )
 
-    def _one_for_each(self, what: str, values: list[Any], tops: int) -> list[Any]:
+    def _one_for_each(self, what: str, values: list[Value], tops: int) -> list[Value]:
         if len(values) not in (1, tops):
             raise self.error(f"expected one {what}, or one for each of its {tops} top(s), got {len(values)}.")
         return values * tops if len(values) == 1 else values
 
-    def _try(self, action: Any, *args: Any) -> None:
+    def _try(self, action: Callable[..., object], *args: object) -> None:
         """Does it; a CaffeError then begins with where this layer stands."""
         try:
             action(*args)

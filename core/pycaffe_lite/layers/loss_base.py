@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -43,7 +42,7 @@ class LossLayer(Layer):
         top[0].reshape()
 
 
-def read_normalization(loss_param: Any, default: int = VALID) -> int:
+def read_normalization(loss_param: caffe_pb2.LossParameter, default: int = VALID) -> int:
     """What a loss is divided by: `normalization`, else the older `normalize`, else the loss's default."""
     if loss_param.HasField("normalization"):
         return int(loss_param.normalization)
@@ -64,7 +63,7 @@ def normalizer(mode: int, outer: int, inner: int, valid: int) -> float:
     return float(max(1, {FULL: outer * inner, VALID: valid, BATCH_SIZE: outer, NONE: 1}[mode]))
 
 
-def read_ignore_label(param: Any) -> int | None:
+def read_ignore_label(param: caffe_pb2.LossParameter | caffe_pb2.AccuracyParameter) -> int | None:
     """The `ignore_label` of a loss_param or accuracy_param, None if there is none."""
     return int(param.ignore_label) if param.HasField("ignore_label") else None
 

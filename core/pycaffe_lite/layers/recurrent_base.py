@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -159,7 +159,7 @@ class Recurrent(Layer):
         """What the next forward begins with, by name; what an exact resume needs."""
         return {name: array.copy() for name, array in zip(self.state_names, self.carried, strict=True)}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, Array]) -> None:
         """Goes on where `state` was called.
 
         Raises:

@@ -35,6 +35,8 @@ class Scale(Broadcast):
     Source: Caffe's ScaleLayer.
     """
 
+    param: caffe_pb2.ScaleParameter
+
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.param = param = self.layer_param.scale_param
         if len(bottom) == 1:
