@@ -193,6 +193,11 @@ class Layer:
         self.blobs.append(blob)
         return blob
 
+    def cannot_propagate(self, propagate_down: Sequence[bool], index: int, what: str) -> None:
+        """Raises a CaffeError if a diff is wanted for the bottom of that index, which is `what` and has none."""
+        if len(propagate_down) > index and propagate_down[index]:
+            raise self.error(f"cannot propagate to {what} (bottom {index}); put propagate_down: false on that bottom.")
+
     def canonical_axis(self, axis: int, blob: Blob) -> int:
         """The axis counted from 0; a negative one counts from the end, -1 the last."""
         if not -blob.num_axes <= axis < blob.num_axes:

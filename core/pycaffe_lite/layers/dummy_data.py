@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import told_by
@@ -12,6 +12,8 @@ from pycaffe_lite.layers.filler import fill
 from pycaffe_lite.proto import caffe_pb2
 
 LEGACY_AXES = ("num", "channels", "height", "width")
+
+Value = TypeVar("Value")
 
 
 @register_layer("DummyData")
@@ -55,7 +57,7 @@ class DummyData(Layer):
                 with told_by(self.error):
                     fill(blob, filler)
 
-    def _shapes(self, param: Any, tops: int) -> list[Any]:
+    def _shapes(self, param: caffe_pb2.DummyDataParameter, tops: int) -> list[tuple[int, ...]]:
         """The shape of each top."""
         legacy = [axis for axis in LEGACY_AXES if len(getattr(param, axis))]
         if not legacy:
@@ -69,7 +71,7 @@ class DummyData(Layer):
             )
         )
 
-    def _one_for_each(self, what: str, values: list[Any], tops: int) -> list[Any]:
+    def _one_for_each(self, what: str, values: list[Value], tops: int) -> list[Value]:
         if len(values) not in (1, tops):
             raise self.error(f"expected one {what}, or one for each of its {tops} top(s), got {len(values)}.")
         return values * tops if len(values) == 1 else values

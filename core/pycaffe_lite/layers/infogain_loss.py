@@ -10,6 +10,7 @@ from pycaffe_lite import log
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.errors import FileError
 from pycaffe_lite.formats.blobproto import read_blob
+from pycaffe_lite.kernels.softmax import softmax
 from pycaffe_lite.layers.contract import register_layer
 from pycaffe_lite.layers.loss_base import (
     LEAST_LOGARITHM,
@@ -19,7 +20,6 @@ from pycaffe_lite.layers.loss_base import (
     read_ignore_label,
     read_normalization,
 )
-from pycaffe_lite.layers.softmax import softmax, softmax_scratch
 from pycaffe_lite.paths import find_file
 
 
@@ -82,7 +82,6 @@ class InfogainLoss(LossLayer):
         positions = bottom[1].count
         self.outer = positions // max(1, self.inner)
         self.probability, self.delta = (np.empty(scores.shape, scores.dtype) for _ in range(2))
-        self.total = softmax_scratch(scores, self.axis)
         self.rows, self.by_class = (np.empty((positions, self.classes), scores.dtype) for _ in range(2))
         if len(top) > 1:
             top[1].reshape(*scores.shape)
@@ -91,7 +90,7 @@ class InfogainLoss(LossLayer):
         self.labels.read(bottom[1])
         if len(bottom) > 2:
             self.matrix = bottom[2].data.reshape(-1)
-        softmax(bottom[0].data, self.axis, self.probability, self.total)
+        softmax(bottom[0].data, self.axis, self.probability)
         self._choose_rows()
         np.maximum(self._by_position(self.probability), LEAST_LOGARITHM, out=self._view())
         np.log(self.by_class, out=self.by_class)
@@ -101,9 +100,8 @@ class InfogainLoss(LossLayer):
             top[1].data = self.probability
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        self.check_targets_fixed(propagate_down)
-        if len(propagate_down) > 2 and propagate_down[2]:
-            raise self.error("cannot propagate to its matrix (bottom 2); put propagate_down: false on that bottom.")
+        self.cannot_propagate(propagate_down, 1, "its targets")
+        self.cannot_propagate(propagate_down, 2, "its matrix")
         if not propagate_down[0]:
             return
         np.copyto(self._view(), self._by_position(self.probability))
