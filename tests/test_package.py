@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import pycaffe_lite
+from rigs import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PACKAGES = {"pycaffe_lite": ROOT / "core" / "pycaffe_lite", "pycaffe_lite_cli": ROOT / "cli" / "pycaffe_lite_cli"}
 
