@@ -15,7 +15,6 @@ from pycaffe_lite.solvers import rates
 from pycaffe_lite_cli.lr_plot import curves as lr_curves
 from pycaffe_lite_cli.lr_plot import figure as lr_figure
 from pycaffe_lite_cli.lr_plot.command import stdout_style
-from pycaffe_lite_cli.terminal import encodable
 from rigs import GOLDEN, ROOT
 
 CASES = json.loads((GOLDEN / "solvers/lr_policies.json").read_text())["cases"]
@@ -318,11 +317,6 @@ def test_color_only_in_a_terminal_that_wants_it(monkeypatch, tty, variables, col
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("sys.stdout", Stream("utf-8", tty))
     assert stdout_style(log=False).color is color
-
-
-def test_names_that_the_encoding_lacks_are_printed_with_question_marks(monkeypatch):
-    monkeypatch.setattr("sys.stdout", Stream("ascii"))
-    assert encodable("löss.prototxt") == "l?ss.prototxt"
 
 
 # -- the solvers that ship ----------------------------------------------------------------------------------
