@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 def read_settings(path: str, settings: Sequence[str]) -> SolverText:
     """Reads a solver and puts the settings in its place of what it says; of a repeated field all given ones count."""
-    from pycaffe_lite.proto.read import read_solver
     from pycaffe_lite.proto.upgrade import upgrade_solver
+    from pycaffe_lite.solvers.loop import solver_text
 
-    text = read_solver(path)
+    text = solver_text(path)
     cleared: set[str] = set()
     for setting in settings:
         key, equals, value = setting.partition("=")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import ceil, prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +15,15 @@ from numpy.typing import NDArray
 from pycaffe_lite import rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError, ShapeError
+from pycaffe_lite.proto.caffe_pb2 import FillerParameter
 from pycaffe_lite.words import did_you_mean
 
 Floats = NDArray[np.float32]
 Shape = Sequence[int]
+Filler = Callable[[Floats, Shape, FillerParameter], None]
 
 
-def fill(blob: Blob, filler_param: Any) -> None:
+def fill(blob: Blob, filler_param: FillerParameter) -> None:
     """Fills blob.data.
 
     Args:
@@ -43,7 +44,7 @@ def fill(blob: Blob, filler_param: Any) -> None:
         data[...] = values.reshape(blob.shape)
 
 
-def _find(param: Any) -> Callable[[Floats, Shape, Any], None]:
+def _find(param: FillerParameter) -> Filler:
     if param.type not in _FILLERS:
         hint = did_you_mean(param.type, _FILLERS)
         known = ", ".join(sorted(_FILLERS))
@@ -56,17 +57,17 @@ def _find(param: Any) -> Callable[[Floats, Shape, Any], None]:
 # -- one function a type: it fills `values`, the flat blob, in place ---------------------------------------
 
 
-def _constant(values: Floats, shape: Shape, param: Any) -> None:
+def _constant(values: Floats, shape: Shape, param: FillerParameter) -> None:
     """`value` everywhere."""
     values[...] = param.value
 
 
-def _uniform(values: Floats, shape: Shape, param: Any) -> None:
+def _uniform(values: Floats, shape: Shape, param: FillerParameter) -> None:
     """Uniform from `min` to `max`."""
     rng.uniform(values.size, param.min, param.max, values)
 
 
-def _gaussian(values: Floats, shape: Shape, param: Any) -> None:
+def _gaussian(values: Floats, shape: Shape, param: FillerParameter) -> None:
     """Normal with `mean` and `std`; with `sparse`, each stays with probability sparse / shape[0], or is 0."""
     if param.sparse == -1:
         rng.normal(values.size, param.mean, param.std, values)
@@ -78,7 +79,7 @@ def _gaussian(values: Floats, shape: Shape, param: Any) -> None:
     values *= rng.bernoulli(values.size, float(np.float32(param.sparse) / np.float32(shape[0])))
 
 
-def _positive_unitball(values: Floats, shape: Shape, param: Any) -> None:
+def _positive_unitball(values: Floats, shape: Shape, param: FillerParameter) -> None:
     """Uniform values over their sum, for each index of the first axis."""
     _need_axis(shape, "A positive_unitball filler")
     rng.uniform(values.size, 0, 1, values)
@@ -87,19 +88,19 @@ def _positive_unitball(values: Floats, shape: Shape, param: Any) -> None:
     rows /= np.cumsum(rows, axis=1)[:, -1:]
 
 
-def _xavier(values: Floats, shape: Shape, param: Any) -> None:
+def _xavier(values: Floats, shape: Shape, param: FillerParameter) -> None:
     """Uniform from -a to a, a = sqrt(3 / n) (Glorot and Bengio, 2010); n is the fan, see `_fan`."""
     scale = float(np.sqrt(np.float32(3) / _fan(shape, param)))
     rng.uniform(values.size, -scale, scale, values)
 
 
-def _msra(values: Floats, shape: Shape, param: Any) -> None:
+def _msra(values: Floats, shape: Shape, param: FillerParameter) -> None:
     """Normal with std = sqrt(2 / n) (He et al., 2015); n is the fan, see `_fan`."""
     std = float(np.sqrt(np.float32(2) / _fan(shape, param)))
     rng.normal(values.size, 0, std, values)
 
 
-def _bilinear(values: Floats, shape: Shape, param: Any) -> None:
+def _bilinear(values: Floats, shape: Shape, param: FillerParameter) -> None:
     """The kernel with which a Deconvolution upsamples bilinearly, the same for all n and c."""
     if len(shape) != 4 or shape[2] != shape[3]:
         raise ShapeError(f"A bilinear filler needs 4 axes and a square kernel, got shape {list(shape)}.")
@@ -115,7 +116,7 @@ def _need_axis(shape: Shape, what: str) -> None:
         raise ShapeError(f"{what} needs a blob with at least one axis, got a scalar.")
 
 
-def _fan(shape: Shape, param: Any) -> np.float32:
+def _fan(shape: Shape, param: FillerParameter) -> np.float32:
     """How many inputs an output of the blob sums (fan_in), outputs an input feeds (fan_out), or their mean.
 
     They are count / shape[0] and count / shape[1], or count for a blob of one axis; `variance_norm` chooses.
@@ -129,7 +130,7 @@ def _fan(shape: Shape, param: Any) -> np.float32:
     return np.float32(fan_out if param.variance_norm == param.FAN_OUT else fan_in)
 
 
-_FILLERS: dict[str, Callable[[Floats, Shape, Any], None]] = {
+_FILLERS: dict[str, Filler] = {
     "bilinear": _bilinear,
     "constant": _constant,
     "gaussian": _gaussian,

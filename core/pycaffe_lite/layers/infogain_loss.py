@@ -9,6 +9,7 @@ import numpy as np
 from pycaffe_lite import log
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.errors import FileError
+from pycaffe_lite.formats.blobproto import read_blob
 from pycaffe_lite.layers.contract import register_layer
 from pycaffe_lite.layers.loss_base import (
     LEAST_LOGARITHM,
@@ -20,7 +21,6 @@ from pycaffe_lite.layers.loss_base import (
 )
 from pycaffe_lite.layers.softmax import softmax, softmax_scratch
 from pycaffe_lite.paths import find_file
-from pycaffe_lite.proto import caffe_pb2
 
 
 @register_layer("InfogainLoss")
@@ -62,9 +62,10 @@ class InfogainLoss(LossLayer):
                 "got neither."
             )
         try:
-            return _read_blob(find_file(self.param.source, self.folder, "infogain matrix"), self.dtype)
+            matrix = read_blob(find_file(self.param.source, self.folder, "infogain matrix"), "an infogain matrix")
         except FileError as problem:
             raise self.error(str(problem)) from None
+        return np.array(matrix, self.dtype).reshape(-1)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
@@ -129,16 +130,3 @@ class InfogainLoss(LossLayer):
 
     def _normalizer(self) -> float:
         return normalizer(self.normalization, self.outer, self.inner, self.labels.valid)
-
-
-def _read_blob(path: str, dtype: np.dtype) -> Array:
-    """The values of a .binaryproto file, flat."""
-    try:
-        with open(path, "rb") as file:
-            blob = caffe_pb2.BlobProto.FromString(file.read())
-    except OSError as problem:
-        raise FileError(f"cannot read {path}: {problem.strerror}.") from None
-    except Exception:
-        # protobuf's own error class differs from one of its implementations to the other.
-        raise FileError(f"{path}: expected a matrix (a BlobProto), got a file that is none.") from None
-    return np.array(blob.double_data if blob.double_data else blob.data, dtype)

@@ -19,6 +19,7 @@ from pycaffe_lite.net.build import build
 from pycaffe_lite.net.node import Node
 from pycaffe_lite.net.parameters import Parameters
 from pycaffe_lite.net.passes import fuse, within
+from pycaffe_lite.net.weights import copy_weights, share_layers, write_weights
 from pycaffe_lite.parallel import one_blas_thread
 from pycaffe_lite.proto.caffe_pb2 import NetParameter, NetState
 from pycaffe_lite.proto.read import NetText, read_net
@@ -257,21 +258,15 @@ class Net:
 
     def copy_from(self, path: str) -> None:
         """Copies parameters from a weights file by layer name (`caffe train --weights`)."""
-        from pycaffe_lite.net.weights import copy_weights
-
-        copy_weights(self, path)
+        copy_weights(self.layers, path)
 
     def save(self, path: str) -> None:
         """Writes the parameters as a binary .caffemodel, or as HDF5 if the name ends in .h5."""
-        from pycaffe_lite.net.weights import write_weights
-
-        write_weights(self, path)
+        write_weights(self.layers, self.name, path)
 
     def share_trained_layers_with(self, other: Net) -> None:
         """Uses the parameters of another net's layers of the same names; test nets use the train net's."""
-        from pycaffe_lite.net.weights import share_layers
-
-        share_layers(self, other)
+        share_layers(self.layers, other.layers)
 
     share_with = share_trained_layers_with
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from pycaffe_lite import log
 from pycaffe_lite.blob import Blob, shape_text
 from pycaffe_lite.layers.contract import Layer
 from pycaffe_lite.memory import aligned_bytes
+from pycaffe_lite.proto.caffe_pb2 import ParamSpec
 
 ALIGNMENT = 16
 """Each parameter begins at a multiple of that many elements: a cache line of float32."""
@@ -44,7 +43,7 @@ class Parameters:
         specs = layer.layer_param.param
         spec = specs[index] if index < len(specs) else None
         name = spec.name if spec is not None else ""
-        if name in self._owners:
+        if spec is not None and name in self._owners:
             self._share(layer, index, spec, *self._owners[name])
             return
         if name:
@@ -55,7 +54,7 @@ class Parameters:
         self.decay_mult.append(spec.decay_mult if spec is not None else 1.0)
         self._explicit.append(_given(spec))
 
-    def _share(self, layer: Layer, index: int, spec: Any, owner: Layer, owner_index: int, learnable: int) -> None:
+    def _share(self, layer: Layer, index: int, spec: ParamSpec, owner: Layer, owner_index: int, learnable: int) -> None:
         """Makes a parameter use the memory of the first one of its name."""
         blob, own = layer.blobs[index], owner.blobs[owner_index]
         log.info(f"Sharing parameters '{spec.name}' owned by layer '{owner.name}', param index {owner_index}")
@@ -83,7 +82,7 @@ class Parameters:
             blob.share_data(own)
             blob.share_diff(own)
 
-    def _merge_multipliers(self, layer: Layer, spec: Any, learnable: int) -> None:
+    def _merge_multipliers(self, layer: Layer, spec: ParamSpec, learnable: int) -> None:
         """The first user that gives a multiplier decides it; another one must not differ."""
         for field, values in (("lr_mult", self.lr_mult), ("decay_mult", self.decay_mult)):
             if not spec.HasField(field):
@@ -121,5 +120,5 @@ class Parameters:
                 blob.diff.fill(0)
 
 
-def _given(spec: Any) -> set[str]:
+def _given(spec: ParamSpec | None) -> set[str]:
     return {field for field in ("lr_mult", "decay_mult") if spec is not None and spec.HasField(field)}

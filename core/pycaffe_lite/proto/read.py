@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from pycaffe_lite import log
-from pycaffe_lite.paths import read_text, root_of
+from pycaffe_lite.paths import read_text
 from pycaffe_lite.proto.caffe_pb2 import NetParameter, SolverParameter
 from pycaffe_lite.proto.text import Lines, at, parse
 from pycaffe_lite.proto.upgrade import upgrade_net, upgrade_solver
@@ -66,10 +65,6 @@ def read_net(path: str) -> NetText:
 def read_solver(path: str) -> SolverText:
     """Reads a solver from its text and brings it, and nets inside it, to the present form.
 
-    A missing snapshot_prefix becomes the solver's path without its extension; one that is a folder gets the
-    solver's name in that folder. One whose folder is there from a folder above the solver, as from Caffe's root, and
-    not from the working folder, is taken from that one.
-
     Raises:
         FileError: the file is missing, unreadable, or no text.
         ParseError: the text is not a solver.
@@ -79,20 +74,4 @@ def read_solver(path: str) -> SolverText:
     lines: Lines = {}
     param = parse(read_text(path, "a solver"), SolverParameter, path, lines)
     upgrade_solver(param, path, lines)
-    _complete_snapshot_prefix(param, path)
     return SolverText(param, path, lines)
-
-
-def _complete_snapshot_prefix(param: SolverParameter, path: str) -> None:
-    stem = os.path.splitext(path)[0]
-    folder = os.path.dirname(param.snapshot_prefix)
-    root = None if os.path.isdir(folder) else root_of(folder, os.path.dirname(path))
-    if root:
-        param.snapshot_prefix = os.path.join(root, param.snapshot_prefix)
-        log.info(f"snapshot_prefix is taken as {param.snapshot_prefix}: its folder is there from above the solver.")
-    if not param.HasField("snapshot_prefix"):
-        param.snapshot_prefix = stem
-        log.info(f"snapshot_prefix was not specified and is set to {param.snapshot_prefix}")
-    elif os.path.isdir(param.snapshot_prefix):
-        param.snapshot_prefix = os.path.join(param.snapshot_prefix, os.path.basename(stem))
-        log.info(f"snapshot_prefix was a directory and is replaced to {param.snapshot_prefix}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import os
 
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.proto.read import SolverText, read_solver
-from pycaffe_lite.solvers.loop import Solver
+from pycaffe_lite.proto.read import SolverText
+from pycaffe_lite.solvers.loop import Solver, solver_text
 from pycaffe_lite.solvers.sgd import SGDSolver
 from pycaffe_lite.words import did_you_mean, short
 
@@ -22,7 +22,7 @@ MODULES = {
 """Which module of this package holds a type, and the name of its class."""
 
 
-def get_solver(source: Any) -> Solver:
+def get_solver(source: SolverText | str | os.PathLike[str]) -> Solver:
     """Makes the solver that a text describes, as `caffe.get_solver` does.
 
     Args:
@@ -31,7 +31,7 @@ def get_solver(source: Any) -> Solver:
     Raises:
         CaffeError: for an unknown type, and for everything that is wrong with the solver and its nets.
     """
-    text = source if isinstance(source, SolverText) else read_solver(source)
+    text = solver_text(source)
     return solver_class(text)(text)
 
 
