@@ -1,4 +1,9 @@
-"""The command line: one command a file, loaded when it is asked for."""
+"""The command line: one command a module or, with what it alone needs, a package; loaded when it is asked for.
+
+spelling  Caffe's ways to write an option, turned into click's
+options   the options that several commands take, and how a command begins
+terminal  what the terminal can show, and bars of progress
+"""
 
 from __future__ import annotations
 

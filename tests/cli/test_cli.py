@@ -15,7 +15,6 @@ from pycaffe_lite import __version__
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import DataParameter
 from pycaffe_lite_cli.options import DATABASES, SOURCES
-from pycaffe_lite_cli.spelling import normalise, spellings
 
 
 @click.command()
@@ -68,11 +67,6 @@ def test_options_in_all_of_caffes_spellings(runner, probing, args, expected):
     result = runner.invoke(cli.main, ["pro-be", *args])
     assert result.exit_code == 0, result.output
     assert json.loads(result.output) == expected
-
-
-def test_an_option_that_lacks_its_value_is_left_to_click():
-    context = click.Context(probe)
-    assert normalise(["-solver"], spellings(probe, context)) == ["--solver"]
 
 
 @pytest.mark.parametrize("name", ["pro-be", "pro_be"])

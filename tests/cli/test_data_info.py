@@ -11,13 +11,9 @@ import pytest
 
 from pycaffe_lite.proto.caffe_pb2 import Datum
 from pycaffe_lite.tools.databases import write_database
-from rigs.data_tools import files_in, run
+from rigs.data_tools import files_in, info, run
 from rigs.golden_formats import FORMATS, writable_copy
 from rigs.idx_files import write_idx
-
-
-def info(*args: str | Path) -> list[str]:
-    return run("data-info", *args).output.splitlines()
 
 
 @pytest.fixture(autouse=True)

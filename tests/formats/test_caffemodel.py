@@ -20,8 +20,9 @@ from pycaffe_lite.formats.caffemodel import read_weights
 from pycaffe_lite.formats.solverstate import read_state
 from pycaffe_lite.formats.wire import varint
 from pycaffe_lite.proto.caffe_pb2 import BlobProto, NetParameter, SolverState, V1LayerParameter
+from rigs import GOLDEN
 
-FORMATS = Path(__file__).parent.parent / "golden" / "formats"
+FORMATS = GOLDEN / "formats"
 CASES: dict[str, Any] = json.loads((FORMATS / "weights.json").read_text())
 NET = np.load(FORMATS / "weights" / "net.npz")
 FILES = sorted(str(path.name) for path in (FORMATS / "weights").glob("*.caffemodel") if "shared" not in path.name)

@@ -10,8 +10,9 @@ import pytest
 from pycaffe_lite.errors import CaffeError, FileError, ParseError
 from pycaffe_lite.paths import LARGEST_TEXT, find_file
 from pycaffe_lite.proto.read import read_net, read_solver
+from rigs import GOLDEN
 
-WEIGHTS = Path(__file__).parent.parent / "golden" / "formats" / "weights"
+WEIGHTS = GOLDEN / "formats" / "weights"
 
 
 def written(folder: Path, name: str, text: str | bytes) -> str:

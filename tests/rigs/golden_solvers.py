@@ -14,9 +14,10 @@ from pycaffe_lite.net import Net
 from pycaffe_lite.proto.read import SolverText, read_solver
 from pycaffe_lite.solvers.registry import get_solver
 from pycaffe_lite.solvers.sgd import SGDSolver
+from rigs import GOLDEN
 from rigs.net_rig import logged, messages
 
-FOLDER = Path(__file__).parent.parent / "golden" / "solvers"
+FOLDER = GOLDEN / "solvers"
 NUMBER = re.compile(r"[-+]?\d[\d.]*(?:e[-+]?\d+)?")
 
 LOSS, RATE = 2e-5, 5e-7

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from pycaffe_lite.proto.caffe_pb2 import SolverParameter
     from pycaffe_lite.proto.read import SolverText
 
 
@@ -32,7 +33,7 @@ def read_settings(path: str, settings: Sequence[str]) -> SolverText:
     return text
 
 
-def _apply(param: Any, key: str, value: str, cleared: set[str]) -> None:
+def _apply(param: SolverParameter, key: str, value: str, cleared: set[str]) -> None:
     from pycaffe_lite.proto.text import parse
 
     field = param.DESCRIPTOR.fields_by_name.get(key)
