@@ -12,6 +12,7 @@ from pycaffe_lite import rng
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TRAIN
 from rigs import GOLDEN
+from rigs.net_rig import logged
 
 FOLDER = GOLDEN / "streams"
 
@@ -35,3 +36,22 @@ def test_recurrent_layers_draw_for_each_step(case: str) -> None:
     for name in ("x", "ip", "drop"):
         np.testing.assert_allclose(net.blobs[name].data, expected[f"blob/{name}"], rtol=1e-4, atol=1e-5, err_msg=name)
     np.testing.assert_array_equal(net.blobs["drop"].data == 0, expected["blob/drop"] == 0)
+
+
+@pytest.mark.parametrize(("case", "warnings"), [("window_warp", 0), ("window_square_pad_mirror", 1)])
+def test_windows_and_their_scale(case: str, warnings: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`transform_param { scale }` does nothing in a WindowData layer, and a line in the log says so."""
+    pytest.importorskip("cv2")
+    monkeypatch.chdir(FOLDER / case)
+    lines = logged()
+    rng.set_random_seed(11)
+    net = Net("net.prototxt", TRAIN)
+    expected = golden(case)
+    for i in range(3):
+        net.forward()
+        for name in ("data", "label"):
+            np.testing.assert_allclose(net.blobs[name].data, expected[f"{name}/{i}"], rtol=1e-4, atol=1e-5)
+    net.close()
+    said = [line for line in lines if line.startswith("W")]
+    assert len(said) == warnings
+    assert all('layer "data" (WindowData): transform_param { scale: 0.5 } does nothing' in line for line in said)
