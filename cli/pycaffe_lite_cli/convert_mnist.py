@@ -23,8 +23,8 @@ def convert_mnist(images: str, labels: str, database: str, backend: str, quiet: 
       pycaffe-lite convert-mnist train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz mnist_train_lmdb
     """
     from pycaffe_lite import log
-    from pycaffe_lite.tools.convert import read_mnist
     from pycaffe_lite.tools.databases import check_new, write_database
+    from pycaffe_lite.tools.mnist import read_mnist
     from pycaffe_lite_cli.progress import progress
 
     start(None, None, quiet)

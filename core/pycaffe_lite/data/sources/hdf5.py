@@ -34,7 +34,7 @@ def h5py_module(what: str) -> Any:
     return h5py
 
 
-def read_list(path: str, folder: str = "") -> list[str]:
+def read_hdf5_list(path: str, folder: str = "") -> list[str]:
     """The paths of the files that a list names: a text of paths with white space between them.
 
     Args:
