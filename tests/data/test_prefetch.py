@@ -16,8 +16,7 @@ import pytest
 from pycaffe_lite import log
 from pycaffe_lite.data.batches import Feed
 from pycaffe_lite.data.prefetch import Prefetcher, depth_for
-from pycaffe_lite.data.records import Records, Source
-from pycaffe_lite.data.shuffle import ShuffledSource
+from pycaffe_lite.data.records import Records, ShuffledSource, Source
 from pycaffe_lite.data.transformer import Transformer
 from pycaffe_lite.errors import CaffeError, ShapeError
 from pycaffe_lite.phase import TRAIN

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from pycaffe_lite.data.batches import Feed
-from pycaffe_lite.data.decoders import Undecoded
-from pycaffe_lite.data.records import Records, Source
+from pycaffe_lite.data.records import Records, Source, Undecoded
 from pycaffe_lite.data.transformer import Transformer
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.phase import TRAIN

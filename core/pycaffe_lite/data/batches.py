@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -10,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite import log
-from pycaffe_lite.data.decoders import Decoders, Undecoded
-from pycaffe_lite.data.pieces import Pieces
-from pycaffe_lite.data.records import Records, Source
-from pycaffe_lite.data.shuffle import ShuffledSource
+from pycaffe_lite.data.records import Records, ShuffledSource, Source, Undecoded
 from pycaffe_lite.data.transformer import Transformer
 from pycaffe_lite.errors import CaffeError, ShapeError
+from pycaffe_lite.parallel import Pool
 
 # Integers and arrays of integers by name: what an exact resume needs.
-State = dict[str, Any]
+FeedState = dict[str, Any]
+
+_LARGEST_PIECE = 1 << 20  # bytes of images
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Batch:
 
     data: NDArray[np.float32]
     labels: NDArray[np.float32]
-    after: State = field(default_factory=dict)
+    after: FeedState = field(default_factory=dict)
 
 
 class Feed:
@@ -51,23 +52,24 @@ class Feed:
         self._batch_size = batch_size
         self._position = 0
         self._pieces = Pieces(source, batch_size)
-        self._decoders = Decoders()
+        # Not the threads the net computes with at the same time: a feed that took them would hold it up.
+        self._pool = Pool("decode")
 
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The shapes of the next batch's data and labels; as in Caffe, its first record decides."""
         first = self._source.read(self._position, 1)
         return self._shape_of(first.images[0]), self._label_shape(first)
 
-    def state(self) -> State:
+    def state(self) -> FeedState:
         """Where the next batch begins: `position`, if there are such, `shuffle_seed` and `generator`."""
-        state: State = {"position": self._position}
+        state: FeedState = {"position": self._position}
         if isinstance(self._source, ShuffledSource):
             state["shuffle_seed"] = self._source.seed
         if (generator := self._transformer.state()) is not None:
             state["generator"], state["generator_position"] = generator
         return state
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: FeedState) -> None:
         """Goes on where `state` was called.
 
         Raises:
@@ -114,12 +116,8 @@ class Feed:
         return self._source.labels()
 
     def close(self) -> None:
-        self._decoders.close()
+        self._pool.close()
         self._source.close()
-
-    def forget_threads(self) -> None:
-        """After a fork, in the child: its threads are not there any more."""
-        self._decoders.forget()
 
     def _fill(self, batch: Batch | None) -> Batch:
         records = self._pieces.read(self._position, self._batch_size)
@@ -128,7 +126,7 @@ class Feed:
         while True:
             rows = slice(done, done + len(records.labels))
             where = self._where(self._position)
-            self._transformer.apply(records.images, batch.data[rows], where, self._decoders.for_each)
+            self._transformer.apply(records.images, batch.data[rows], where, self._pool.run)
             self._check_labels(records, batch)
             batch.labels[rows] = records.labels
             self._go_to(records.next)
@@ -144,7 +142,7 @@ class Feed:
             log.info("Restarting data prefetching from start.")
         self._position = position
 
-    def _where(self, start: int) -> Any:
+    def _where(self, start: int) -> Callable[[int], str]:
         return lambda i: self._source.where(start + i)
 
     def _shape_of(self, image: NDArray[Any]) -> tuple[int, ...]:
@@ -173,3 +171,50 @@ class Feed:
             return Batch(np.empty(shape, np.float32), np.empty(label_shape, np.float32))
         except MemoryError:
             raise CaffeError(f"not enough memory for batches of shape {list(shape)}.") from None
+
+
+class Pieces:
+    """Reads more records of a source than it is asked for, if they are small, and gives out parts of what it has.
+
+    A source takes little longer for many small records than for few, and whoever trains meanwhile is disturbed
+    less often. Errors come in their turn all the same.
+
+    Args:
+        source: where the records come from.
+        batch_size: pieces are multiples of it.
+    """
+
+    def __init__(self, source: Source, batch_size: int) -> None:
+        self._source = source
+        self._batch_size = batch_size
+        self.forget()
+
+    def forget(self) -> None:
+        """Gives up what it has."""
+        self._start = 0
+        self._piece: Records | None = None
+        self._batches = 1  # in the next piece; more from one to the next, so that the first does not take long
+
+    def read(self, start: int, count: int) -> Records:
+        """See Source.read_undecoded."""
+        if self._piece is None or not 0 <= start - self._start < len(self._piece.labels):
+            records = self._read(start, count)
+            if not isinstance(records.images, np.ndarray):
+                self.forget()
+                return records if len(records.labels) <= count else self._read(start, count)
+            self._start, self._piece = start, records
+            most = _LARGEST_PIECE // max(1, records.images[0].nbytes * self._batch_size)
+            self._batches = max(1, min(2 * self._batches, most))
+        images, labels, after = self._piece
+        first = start - self._start
+        last = min(first + count, len(labels))
+        return Records(images[first:last], labels[first:last], after if last == len(labels) else start + last - first)
+
+    def _read(self, start: int, count: int) -> Records:
+        """A piece; only what is asked for if there is trouble in it."""
+        if self._batches > 1:
+            try:
+                return self._source.read_undecoded(start, self._batches * self._batch_size)
+            except CaffeError:
+                self.forget()
+        return self._source.read_undecoded(start, count)

@@ -8,8 +8,7 @@ from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.data.batches import Feed
 from pycaffe_lite.data.open import open_source
-from pycaffe_lite.data.records import Source
-from pycaffe_lite.data.shuffle import ShuffledSource
+from pycaffe_lite.data.records import ShuffledSource, Source
 from pycaffe_lite.data.transformer import Transformer, draws_words
 from pycaffe_lite.errors import told_by
 from pycaffe_lite.layers.contract import register_layer

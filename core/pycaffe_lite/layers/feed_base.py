@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pycaffe_lite import log
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.data.batches import Feed, State
+from pycaffe_lite.data.batches import Feed, FeedState
 from pycaffe_lite.data.prefetch import Prefetcher, depth_for
 from pycaffe_lite.errors import told_by
 from pycaffe_lite.layers.contract import Layer
@@ -67,13 +67,13 @@ class FeedLayer(Layer):
         """The labels of all records in order, where they are at hand; else None."""
         return None if self._prefetcher is None else self._prefetcher.labels
 
-    def state(self) -> State:
+    def state(self) -> FeedState:
         """Where the next forward reads, as integers and arrays of integers by name."""
         if self._prefetcher is None:
             raise self.error("expected an open layer, got one that has been closed.")
         return self._prefetcher.state()
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: FeedState) -> None:
         """Reads on where `state` was called, in this run or another."""
         if self._prefetcher is None:
             raise self.error("expected an open layer, got one that has been closed.")

@@ -13,8 +13,7 @@ from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.data.mean import read_mean
 from pycaffe_lite.data.sources.image_list import find_root
-from pycaffe_lite.data.sources.window_file import read_window_file
-from pycaffe_lite.data.sources.windows import Cutter, WindowFeed
+from pycaffe_lite.data.sources.windows import Cutter, WindowFeed, read_window_file
 from pycaffe_lite.data.transformer import draws_words
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.contract import register_layer
@@ -36,7 +35,7 @@ class WindowData(FeedLayer):
         label: batch_size, the windows' labels, 0 for background.
 
     Parameters (window_data_param):
-        source: a window file, see `pycaffe_lite.data.sources.window_file`.
+        source: a window file, see `pycaffe_lite.data.sources.windows.read_window_file`.
         root_folder: put before each image's name as it is.
         batch_size: windows in a batch, 1 or more.
         fg_threshold, bg_threshold: the overlap from which a window is an object's, and below which it is background;

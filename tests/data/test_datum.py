@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pycaffe_lite.data.batches import Feed
-from pycaffe_lite.data.shuffle import ShuffledSource
-from pycaffe_lite.data.sources.datum_label import float_labels_bytes, labels_of
+from pycaffe_lite.data.records import ShuffledSource
+from pycaffe_lite.data.sources.datum import float_labels_bytes, labels_of
 from pycaffe_lite.data.sources.lmdb import LmdbSource
 from pycaffe_lite.data.transformer import Transformer
 from pycaffe_lite.errors import CaffeError, ShapeError
