@@ -36,10 +36,9 @@ Make = Callable[..., Net]
 
 @pytest.fixture(autouse=True)
 def fresh_imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test has its own modules, paths and finders, and no caffe from the test before."""
+    """Each test has its own modules and paths, and no caffe from the test before."""
     known = set(sys.modules)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "meta_path", [finder for finder in sys.meta_path if "Alias" not in repr(finder)])
     for name in [name for name in sys.modules if name.split(".")[0] == "caffe"]:
         monkeypatch.delitem(sys.modules, name)
     yield
