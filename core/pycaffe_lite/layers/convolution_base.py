@@ -277,5 +277,7 @@ def _add_bias(out: Array, bias: Array | None) -> None:
     """Adds a row of biases to each row of pixels of `out`, which is a part of one where there is one axis alone."""
     if bias is not None:
         length = prod(out.shape[-2:]) if out.ndim > 2 else bias.size
-        rows = out.reshape(len(out), -1, length)
+        rows = view_as(out, (len(out), -1, length))
+        if rows is None:  # a pinned top lies in C order
+            rows, length = out, out.shape[-1]
         np.add(rows, bias[:length], out=rows)
