@@ -1,4 +1,4 @@
-"""The pool of threads, the cutting into pieces, scratch memory."""
+"""The pool of threads, the cutting into pieces, aligned memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pycaffe_lite import parallel
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.memory import aligned_bytes, scratch
+from pycaffe_lite.memory import aligned_bytes
 from pycaffe_lite.parallel import batch_slices, parallel_for, set_num_threads, slices
 
 
@@ -235,23 +235,3 @@ def test_memory_begins_at_a_cache_line(nbytes: int) -> None:
         assert memory.nbytes == nbytes
         assert not memory.any()
         assert nbytes == 0 or memory.ctypes.data % 64 == 0
-
-
-def test_scratch_is_the_same_memory_again() -> None:
-    first = scratch("test", (3, 4), np.dtype(np.float32))
-    assert first.shape == (3, 4)
-    assert first.dtype == np.float32
-    smaller = scratch("test", (2,), np.dtype(np.float64))
-    assert np.shares_memory(first, smaller)
-    assert not np.shares_memory(first, scratch("another", (3, 4), np.dtype(np.float32)))
-    larger = scratch("test", (100, 100), np.dtype(np.float32))
-    assert np.shares_memory(larger, scratch("test", (3, 4), np.dtype(np.float32)))
-
-
-def test_scratch_of_another_thread_is_other_memory() -> None:
-    mine = scratch("test", (8,), np.dtype(np.float32))
-    theirs: list[np.ndarray] = []
-    thread = threading.Thread(target=lambda: theirs.append(scratch("test", (8,), np.dtype(np.float32))))
-    thread.start()
-    thread.join()
-    assert not np.shares_memory(mine, theirs[0])

@@ -1,4 +1,4 @@
-"""The door by which `import caffe` comes in: a package of that name in a folder of its own, python/, as in Caffe's tree.
+"""The door by which `import caffe` comes in: a package of that name in a folder of its own, python/, as in Caffe.
 
     PYTHONPATH       with that folder in it, `import caffe` finds the package as it finds any other
     install          puts the package where `import caffe` looks first, in this process
@@ -12,7 +12,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import ModuleType
 
 NAME = "caffe"
@@ -48,21 +48,26 @@ def loaded() -> dict[str, ModuleType]:
 
 
 @contextmanager
-def installed(keep: bool) -> Iterator[None]:
-    """Inside, `import caffe` finds ours; afterwards what it found before.
-
-    Args:
-        keep: whether it goes on to find ours if nothing was imported under the name before.
-    """
+def installed() -> Iterator[None]:
+    """Inside, `import caffe` finds ours, and afterwards what it found before; ours still if there is no other one."""
     before = loaded()
     if is_ours(before.get(NAME)):
         yield
         return
+    another = bool(before) or _another_can_be_found()
     install()
     try:
         yield
     finally:
-        if before or not keep:
+        if another:
             for name in loaded():
                 del sys.modules[name]
             sys.modules.update(before)
+
+
+def _another_can_be_found() -> bool:
+    """Whether there is another package of that name; a folder without an `__init__.py` is none."""
+    with suppress(ValueError):
+        spec = importlib.util.find_spec(NAME)
+        return spec is not None and spec.origin is not None and os.path.dirname(FOLDER) not in spec.origin
+    return False

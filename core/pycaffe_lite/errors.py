@@ -50,6 +50,21 @@ class Diverged(CaffeError):
 
 
 @contextlib.contextmanager
+def told_by(tell: Callable[[str], CaffeError]) -> Iterator[None]:
+    """Lets `tell` say of a CaffeError where it has happened; a package that is missing, is missing everywhere.
+
+    Args:
+        tell: makes an error of the text of one, as `error` of a layer does.
+    """
+    try:
+        yield
+    except MissingExtra:
+        raise
+    except CaffeError as problem:
+        raise tell(str(problem)) from None
+
+
+@contextlib.contextmanager
 def file_errors(path: object, content: str, sentence: Callable[[Exception], str]) -> Iterator[None]:
     """Makes a FileError of what a package raises for a damaged file, which is errors of many classes.
 

@@ -69,10 +69,10 @@ def to(target: Any, least: str = "I") -> None:
 
 def as_environment_says() -> None:
     """Shows what glog's variables ask for: GLOG_minloglevel (0 all lines, 1 warnings) or GLOG_logtostderr=1."""
-    least = os.environ.get("GLOG_minloglevel", "")
+    least = os.environ.get("GLOG_minloglevel", "")  # noqa: SIM112
     if least.isdigit():
         set_level(level_of(int(least)))
-    elif os.environ.get("GLOG_logtostderr", "") not in ("", "0", "false"):
+    elif os.environ.get("GLOG_logtostderr", "") not in ("", "0", "false"):  # noqa: SIM112
         set_level("I")
 
 

@@ -11,13 +11,9 @@ import pytest
 
 from pycaffe_lite.proto.caffe_pb2 import Datum
 from pycaffe_lite.tools.databases import write_database
-from rigs.data_tools import files_in, run
+from rigs.data_tools import files_in, info, run
 from rigs.golden_formats import FORMATS, writable_copy
 from rigs.idx_files import write_idx
-
-
-def info(*args: str | Path) -> list[str]:
-    return run("data-info", *args).output.splitlines()
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +90,7 @@ def test_idx_files(tmp_path: Path) -> None:
 
 
 def test_bars_of_plain_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pycaffe_lite_cli.data_info.can_show", lambda text: False)
+    monkeypatch.setattr("pycaffe_lite_cli.data_info.report.can_show", lambda text: False)
     assert info("db/raw_lmdb")[2].endswith("#" * 40)
 
 

@@ -10,12 +10,8 @@ import pytest
 
 from pycaffe_lite.data.sources.datum_label import float_labels_bytes
 from pycaffe_lite.proto.caffe_pb2 import Datum
-from rigs.data_tools import run, write_lmdb
+from rigs.data_tools import info, run, write_lmdb
 from rigs.golden_formats import FORMATS
-
-
-def info(*args: str | Path) -> list[str]:
-    return run("data-info", *args).output.splitlines()
 
 
 def words(lines: list[str], start: str) -> list[str]:

@@ -12,9 +12,8 @@ import pytest
 from pycaffe_lite import log
 from pycaffe_lite.data.sources.idx import IdxSource
 from pycaffe_lite.errors import FileError
+from rigs import MNIST
 from rigs.idx_files import write_idx
-
-MNIST = Path(__file__).parents[2] / "data" / "mnist"
 
 
 def test_reads_runs_of_records_up_to_the_end(tiny_mnist: Path) -> None:

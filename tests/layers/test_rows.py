@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers.rows_base import add_rows
+from pycaffe_lite.kernels.rows import add_rows
 from pycaffe_lite.parallel import set_num_threads
 from rigs.layer_rig import Rig
 

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,9 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.proto.schema import fields_of
+from rigs import GOLDEN, ROOT
 
-ROOT = Path(__file__).parent.parent.parent
-SCHEMA = json.loads((ROOT / "tests" / "golden" / "reference" / "caffe_schema.json").read_text())
+SCHEMA = json.loads((GOLDEN / "reference" / "caffe_schema.json").read_text())
 
 # What Caffe does not have.
 OUR_FIELDS: dict[str, dict[str, tuple[int, str, str | None]]] = {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-FOLDER = Path(__file__).parent.parent / "golden" / "cli"
+from rigs import GOLDEN
+
+FOLDER = GOLDEN / "cli"
 HEAD = re.compile(r"^([IWEF])\d{4,8} \d\d:\d\d:\d\d\.\d{6} +\d+ [\w.]+:\d+\] ")
 SPEED = re.compile(r"\([^()]* iter/s, [^()]*s/\d+ iters\)")
 TIME = re.compile(r"[-+.\de]+ ms\.$")

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+import click
+
 from pycaffe_lite.errors import CaffeError
 
 Point = tuple[float, float]
@@ -269,8 +271,6 @@ def _colored(text: Sequence[str], owners: Sequence[int], style: Style) -> str:
 
 
 def _in_color(text: str, owner: int) -> str:
-    import click
-
     return click.style(text, fg=COLORS[owner % len(COLORS)])
 
 

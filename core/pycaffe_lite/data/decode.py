@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pycaffe_lite.data.image_head import check_head
 from pycaffe_lite.errors import CaffeError, MissingExtra
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.memory import borrow
 
 
 def decode(data: bytes, color: bool | None = None) -> NDArray[np.uint8]:
@@ -61,10 +61,10 @@ def write_opencvs(
     """
     cv2 = _opencv()
     pixels = image.transpose(1, 2, 0)
-    sums = scratch("interleaved", pixels.shape, np.dtype(np.float32))
-    np.copyto(sums, 0 if addend is None else addend.transpose(1, 2, 0))
-    cv2.accumulate(cv2.flip(pixels, 1) if mirrored else pixels, sums)
-    cv2.split(sums, list(out))
+    with borrow(pixels.shape, np.dtype(np.float32)) as sums:
+        np.copyto(sums, 0 if addend is None else addend.transpose(1, 2, 0))
+        cv2.accumulate(cv2.flip(pixels, 1) if mirrored else pixels, sums)
+        cv2.split(sums, list(out))
 
 
 def _opencv() -> Any:

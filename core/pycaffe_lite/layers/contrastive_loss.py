@@ -73,8 +73,7 @@ class ContrastiveLoss(LossLayer):
         return np.square(np.maximum(self.margin - np.sqrt(self.squared), 0))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[2]:
-            raise self.error("cannot propagate to y (bottom 2); put propagate_down: false on that bottom.")
+        self.cannot_propagate(propagate_down, 2, "y")
         scale = float(top[0].diff) / self.batch
         factors = np.where(self.alike, 1, self._slope_apart()).astype(self.delta.dtype) * scale
         np.multiply(self.difference, factors[:, None], out=self.delta)

@@ -11,6 +11,7 @@ from pycaffe_lite.data.open import open_source
 from pycaffe_lite.data.records import Source
 from pycaffe_lite.data.shuffle import ShuffledSource
 from pycaffe_lite.data.transformer import Transformer, draws_words
+from pycaffe_lite.errors import told_by
 from pycaffe_lite.layers.contract import register_layer
 from pycaffe_lite.layers.feed_base import FeedLayer
 
@@ -44,7 +45,7 @@ class DataLayer(FeedLayer):
 
     def open(self) -> None:
         """Opens the source; `setup` does if it has not been done."""
-        with self._located():
+        with told_by(self.error):
             self._source = self._open_source()
 
     def _open_source(self) -> Source:

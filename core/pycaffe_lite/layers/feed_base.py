@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
 import numpy as np
@@ -13,7 +13,7 @@ from pycaffe_lite import log
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.data.batches import Feed, State
 from pycaffe_lite.data.prefetch import Prefetcher, depth_for
-from pycaffe_lite.errors import CaffeError, MissingExtra
+from pycaffe_lite.errors import told_by
 from pycaffe_lite.layers.contract import Layer
 
 
@@ -28,7 +28,7 @@ class FeedLayer(Layer):
 
     def _start(self, open_feed: Callable[[], Feed], top: Sequence[Blob]) -> None:
         """Opens a feed of batches, gives the first top its shape, and begins to read ahead."""
-        with self._located(), contextlib.ExitStack() as unless_started:
+        with told_by(self.error), contextlib.ExitStack() as unless_started:
             feed = open_feed()
             unless_started.callback(feed.close)
             self._shape, self._label_shape = feed.shapes()
@@ -37,16 +37,6 @@ class FeedLayer(Layer):
         log.info("output data size: " + ",".join(map(str, self._shape)))
         ahead = depth_for(self.layer_param.data_param.prefetch, 4 * prod(self._shape))
         self._prefetcher = Prefetcher(feed, ahead)
-
-    @contextlib.contextmanager
-    def _located(self) -> Iterator[None]:
-        """Puts the layer before the text of errors; missing packages are nobody's fault."""
-        try:
-            yield
-        except MissingExtra:
-            raise
-        except CaffeError as problem:
-            raise self.error(str(problem)) from None
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].reshape(*self._shape)
@@ -57,7 +47,7 @@ class FeedLayer(Layer):
         """Hands the next batch over as it is; it is written over once the one after it has been asked for."""
         if self._prefetcher is None:
             raise self.error("expected an open layer, got one that has been closed.")
-        with self._located():
+        with told_by(self.error):
             batch = self._prefetcher.next()
         if (batch.data.shape, batch.labels.shape) != (self._shape, self._label_shape):
             self._shape, self._label_shape = batch.data.shape, batch.labels.shape

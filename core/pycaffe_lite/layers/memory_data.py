@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pycaffe_lite import log
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.errors import told_by
 from pycaffe_lite.layers.contract import Layer, register_layer
 
 
@@ -41,10 +41,8 @@ class MemoryData(Layer):
         self._position = 0
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        try:
+        with told_by(self.error):
             top[0].reshape(*self.shape)
-        except CaffeError as problem:
-            raise self.error(str(problem)) from None
         top[1].reshape(self.shape[0], 1, 1, 1)
 
     def set_input_arrays(self, data: ArrayLike, labels: ArrayLike) -> None:

@@ -45,7 +45,7 @@ class MultinomialLogisticLoss(LossLayer):
         top[0].data[...] = (0.0 - np.add.reduce(self.logarithm)) / self.batch
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        self.check_targets_fixed(propagate_down)
+        self.cannot_propagate(propagate_down, 1, "its targets")
         if not propagate_down[0]:
             return
         self.delta.fill(0)

@@ -7,9 +7,13 @@ from dataclasses import replace
 from math import prod
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.max_pooling import MaxPooling
-from pycaffe_lite.kernels.pooling import AveragePooling, PoolingMethod
-from pycaffe_lite.kernels.stochastic_pooling import StochasticPooling, WeightedPooling
+from pycaffe_lite.kernels.pooling import (
+    AveragePooling,
+    MaxPooling,
+    PoolingMethod,
+    StochasticPooling,
+    WeightedPooling,
+)
 from pycaffe_lite.kernels.windows import Window
 from pycaffe_lite.layers.contract import Layer, register_layer
 from pycaffe_lite.parallel import batch_slices, parallel_for
@@ -151,5 +155,5 @@ class Pooling(Layer):
         parallel_for(len(cuts), piece)
 
     def _planes(self, array: Array) -> Array:
-        """The five axes of `pooling_methods`."""
+        """The five axes of `kernels.pooling`."""
         return array.transpose(0, 2, 3, 1)[:, None] if self.channels_last else array[..., None]

@@ -24,8 +24,8 @@ class PythonLayer(Layer):
     In these the class finds self.param_str, self.phase, and self.blobs with add_blob. reshape runs before every
     forward. setup and, where nothing is propagated back, backward may be missing.
 
-    Bottoms and tops: as many as the class takes. They are pinned: the class gets them in C order, so that reshape(-1) of
-    a blob's data or diff is a view, and may hold their arrays.
+    Bottoms and tops: as many as the class takes. They are pinned: the class gets them in C order, so that reshape(-1)
+        of a blob's data or diff is a view, and may hold their arrays.
     Parameters: python_param { module, layer, param_str: ""  share_in_parallel: false }. The module is looked for
         in the working folder, in PYTHONPATH and beside the prototxt; for its `import caffe` see
         `python_modules`. share_in_parallel makes no difference.

@@ -8,23 +8,23 @@ line: the decorator alone makes them known.
 from __future__ import annotations
 
 import importlib
-from difflib import get_close_matches
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.contract import Layer, Place, registered
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter
 from pycaffe_lite.proto.forks import addition, fork_of_type
+from pycaffe_lite.words import did_you_mean
 
 MODULES = {
-    "AbsVal": "activations",
+    "AbsVal": "absval",
     "Accuracy": "accuracy",
     "ArgMax": "argmax",
-    "BNLL": "sigmoids",
+    "BNLL": "bnll",
     "BatchNorm": "batch_norm",
     "BatchReindex": "batch_reindex",
     "Bias": "bias",
-    "Clip": "activations",
+    "Clip": "clip",
     "Concat": "concat",
     "ContrastiveLoss": "contrastive_loss",
     "Convolution": "convolution",
@@ -33,11 +33,11 @@ MODULES = {
     "Deconvolution": "deconvolution",
     "Dropout": "dropout",
     "DummyData": "dummy_data",
-    "ELU": "activations",
+    "ELU": "elu",
     "Eltwise": "eltwise",
     "Embed": "embed",
     "EuclideanLoss": "euclidean_loss",
-    "Exp": "powers",
+    "Exp": "exp",
     "Filter": "filter",
     "Flatten": "flatten",
     "HDF5Data": "hdf5_data",
@@ -51,14 +51,14 @@ MODULES = {
     "LRN": "lrn",
     "LSTM": "lstm",
     "LSTMUnit": "lstm_unit",
-    "Log": "powers",
+    "Log": "log",
     "MVN": "mvn",
     "MemoryData": "memory_data",
     "MultinomialLogisticLoss": "multinomial_logistic_loss",
     "PReLU": "prelu",
     "Parameter": "parameter",
     "Pooling": "pooling",
-    "Power": "powers",
+    "Power": "power",
     "Python": "python",
     "RNN": "rnn",
     "ReLU": "relu",
@@ -66,16 +66,16 @@ MODULES = {
     "Reshape": "reshape",
     "SPP": "spp",
     "Scale": "scale",
-    "Sigmoid": "sigmoids",
+    "Sigmoid": "sigmoid",
     "SigmoidCrossEntropyLoss": "sigmoid_cross_entropy_loss",
     "Silence": "silence",
     "Slice": "slice",
     "Softmax": "softmax",
     "SoftmaxWithLoss": "softmax_loss",
     "Split": "split",
-    "Swish": "sigmoids",
-    "TanH": "sigmoids",
-    "Threshold": "activations",
+    "Swish": "swish",
+    "TanH": "tanh",
+    "Threshold": "threshold",
     "Tile": "tile",
     "WindowData": "window_data",
 }
@@ -95,7 +95,7 @@ def layer_class(name: str, location: str = "") -> type[Layer]:
         location: `file:line: ` of the layer, for the error's beginning.
 
     Raises:
-        CaffeError: for an unknown type; names the fork that has it, or the nearest known ones.
+        CaffeError: for an unknown type; names the fork that has it, or the nearest known one.
     """
     if name not in registered():
         if name not in MODULES:
@@ -108,20 +108,17 @@ def create(layer_param: LayerParameter, phase: int = TRAIN, place: Place = Place
     """Makes the layer that a LayerParameter describes; `build` then gives it its bottoms and tops.
 
     Raises:
-        CaffeError: for an unknown type; names the fork that has it, or the nearest known ones.
+        CaffeError: for an unknown type; names the fork that has it, or the nearest known one.
     """
     where = f'{place.location}layer "{layer_param.name}": '
     return layer_class(layer_param.type, where)(layer_param, phase, place)
 
 
 def _hint(name: str) -> str:
-    """The rest of the sentence: the fork that has the type, the nearest known types, or all if none is near."""
+    """The rest of the sentence: the fork that has the type, the nearest known type, or all if none is near."""
     fork = fork_of_type(name)
     if fork:
         return addition(fork, name)
-    known = {known.lower(): known for known in layer_type_list()}
-    near = [known[match] for match in get_close_matches(name.lower(), known, n=3)]
-    if near:
-        return "; did you mean " + " or ".join(f'"{match}"' for match in near) + "?"
+    known = layer_type_list()
     needed = "" if name else '; give the layer one, such as type: "ReLU"'
-    return f"{needed}; the known types are {', '.join(known.values())}."
+    return did_you_mean(name, known, f"{needed}; the known types are {', '.join(known)}.")

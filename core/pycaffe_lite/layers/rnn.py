@@ -11,7 +11,7 @@ from pycaffe_lite.kernels import products
 from pycaffe_lite.kernels.elementwise import elementwise
 from pycaffe_lite.layers.contract import register_layer
 from pycaffe_lite.layers.recurrent_base import Recurrent, matrix
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.memory import borrow
 
 
 @register_layer("RNN")
@@ -53,14 +53,14 @@ class RNN(Recurrent):
         return [self.hidden[-1]]
 
     def begin_backward(self, top: Blob) -> Array:
-        dz = scratch("rnn_output", self.output.shape, self.output.dtype)
-        elementwise(_tanh_backward, self.output, top.diff, dz)
-        rows = matrix(dz, 2)
-        if self.param_propagate_down[-2]:
-            products.add_weight_gradient(rows, matrix(self.hidden[1:], 2), self.blobs[-2].diff)
-        if self.param_propagate_down[-1]:
-            products.add_bias_gradient(rows, self.blobs[-1].diff)
-        products.multiply_back(rows, self.blobs[-2].data, matrix(self.hidden_diff, 2))
+        with borrow(self.output.shape, self.output.dtype) as dz:
+            elementwise(_tanh_backward, self.output, top.diff, dz)
+            rows = matrix(dz, 2)
+            if self.param_propagate_down[-2]:
+                products.add_weight_gradient(rows, matrix(self.hidden[1:], 2), self.blobs[-2].diff)
+            if self.param_propagate_down[-1]:
+                products.add_bias_gradient(rows, self.blobs[-1].diff)
+            products.multiply_back(rows, self.blobs[-2].data, matrix(self.hidden_diff, 2))
         return self.hidden_diff
 
     def step_backward(self, t: int, units: slice, hidden_diff: Array) -> None:

@@ -8,9 +8,10 @@ from math import prod
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.elementwise import elementwise, scratch_like
+from pycaffe_lite.kernels.elementwise import elementwise
 from pycaffe_lite.layers.contract import register_layer
 from pycaffe_lite.layers.loss_base import BATCH_SIZE, LossLayer, normalizer, read_ignore_label, read_normalization
+from pycaffe_lite.memory import borrow_like
 
 
 @register_layer("SigmoidCrossEntropyLoss")
@@ -54,15 +55,15 @@ class SigmoidCrossEntropyLoss(LossLayer):
         elementwise(_costs, self.costs, x, t)
         valid = x.size
         if self.ignored is not None and self.ignore_label is not None:
-            whole = scratch_like("cross_entropy", t, t.dtype)
-            np.equal(np.trunc(t, out=whole), self.ignore_label, out=self.ignored)
+            with borrow_like(t) as whole:
+                np.equal(np.trunc(t, out=whole), self.ignore_label, out=self.ignored)
             np.copyto(self.costs, 0, where=self.ignored)
             valid -= int(np.count_nonzero(self.ignored))
         self.divisor = normalizer(self.normalization, self.outer, self.inner, valid)
         top[0].data[...] = np.add.reduce(self.costs.reshape(-1)) / self.divisor
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        self.check_targets_fixed(propagate_down)
+        self.cannot_propagate(propagate_down, 1, "its targets")
         if not propagate_down[0]:
             return
         x, dx = bottom[0].data, bottom[0].diff
@@ -74,15 +75,15 @@ class SigmoidCrossEntropyLoss(LossLayer):
 
 def _costs(costs: Array, x: Array, t: Array) -> None:
     """max(x, 0) - x t + log(1 + exp(-|x|))"""
-    part = scratch_like("cross_entropy", costs, costs.dtype)
-    np.abs(x, out=costs)
-    np.negative(costs, out=costs)
-    np.exp(costs, out=costs)
-    np.log1p(costs, out=costs)
-    np.maximum(x, 0, out=part)
-    np.add(costs, part, out=costs)
-    np.multiply(x, t, out=part)
-    np.subtract(costs, part, out=costs)
+    with borrow_like(costs) as part:
+        np.abs(x, out=costs)
+        np.negative(costs, out=costs)
+        np.exp(costs, out=costs)
+        np.log1p(costs, out=costs)
+        np.maximum(x, 0, out=part)
+        np.add(costs, part, out=costs)
+        np.multiply(x, t, out=part)
+        np.subtract(costs, part, out=costs)
 
 
 def _derive(dx: Array, x: Array, t: Array, scale: float) -> None:

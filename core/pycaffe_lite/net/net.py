@@ -16,13 +16,13 @@ from pycaffe_lite.layers.memory_data import MemoryData
 from pycaffe_lite.net import watch
 from pycaffe_lite.net.backward import plan_backward
 from pycaffe_lite.net.build import build
-from pycaffe_lite.net.node import Node
 from pycaffe_lite.net.parameters import Parameters
 from pycaffe_lite.net.passes import fuse, within
+from pycaffe_lite.net.weights import copy_weights, share_layers, write_weights
 from pycaffe_lite.parallel import one_blas_thread
 from pycaffe_lite.proto.caffe_pb2 import NetParameter, NetState
 from pycaffe_lite.proto.read import NetText, read_net
-from pycaffe_lite.words import nearest
+from pycaffe_lite.words import did_you_mean
 
 
 class Net:
@@ -263,33 +263,27 @@ class Net:
 
     def _layer_index(self, name: str) -> int:
         if name not in self.layer_names:
-            raise CaffeError(f'Net "{self.name}" has no layer "{name}"{_hint(name, self.layer_names)}')
+            raise CaffeError(f'Net "{self.name}" has no layer "{name}"{did_you_mean(name, self.layer_names)}')
         return self.layer_names.index(name)
 
     def _blob(self, name: str) -> Blob:
         if name not in self.blobs:
-            raise CaffeError(f'Net "{self.name}" has no blob "{name}"{_hint(name, list(self.blobs))}')
+            raise CaffeError(f'Net "{self.name}" has no blob "{name}"{did_you_mean(name, self.blobs)}')
         return self.blobs[name]
 
     # -- parameters from elsewhere -------------------------------------------------------------------------
 
     def copy_from(self, path: str) -> None:
         """Copies parameters from a weights file by layer name (`caffe train --weights`)."""
-        from pycaffe_lite.net.weights import copy_weights
-
-        copy_weights(self, path)
+        copy_weights(self.layers, path)
 
     def save(self, path: str) -> None:
         """Writes the parameters as a binary .caffemodel, or as HDF5 if the name ends in .h5."""
-        from pycaffe_lite.net.weights import write_weights
-
-        write_weights(self, path)
+        write_weights(self.layers, self.name, path)
 
     def share_trained_layers_with(self, other: Net) -> None:
         """Uses the parameters of another net's layers of the same names; test nets use the train net's."""
-        from pycaffe_lite.net.weights import share_layers
-
-        share_layers(self, other)
+        share_layers(self.layers, other.layers)
 
     share_with = share_trained_layers_with
 
@@ -309,8 +303,3 @@ def _write(name: str, array: np.ndarray, values: ArrayLike) -> None:
             "reshape the blob for another batch size."
         )
     array[...] = given
-
-
-def _hint(name: str, known: list[str]) -> str:
-    close = nearest(name, known)
-    return f'; did you mean "{close}"?' if close else "."

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetState, NetStateRule
-from pycaffe_lite.words import nearest
+from pycaffe_lite.words import did_you_mean
 
 # A bottom or top: the number of the layer, and which of its bottoms or tops.
 Bottom = tuple[int, int]
@@ -121,7 +121,7 @@ def _count_users(
             if name not in current:
                 raise CaffeError(
                     f'{locations[i]}layer "{layer.name}" ({layer.type}): bottom {j}, "{name}", is no top of a layer '
-                    f"before it; {_known(name, current, left_out)}"
+                    f"before it{_known(name, current, left_out)}"
                 )
             producer[i, j] = current[name]
             users[current[name]] += 1
@@ -138,16 +138,13 @@ def _known(name: str, current: dict[str, Top], left_out: Sequence[LayerParameter
     maker = next((layer for layer in left_out if name in layer.top), None)
     if maker is not None:
         return (
-            f'layer "{maker.name}" ({maker.type}) makes it, but the phase, level or stage in its include or exclude '
+            f'; layer "{maker.name}" ({maker.type}) makes it, but the phase, level or stage in its include or exclude '
             "rules leaves it out here."
         )
-    close = nearest(name, list(current))
-    if close and len(current) > _MOST_NAMES:
-        return f'did you mean "{close}"?'
     last = list(current)[-_MOST_NAMES:]
     if len(last) < len(current):
-        return f"the last of {len(current)} tops so far are {', '.join(last)}."
-    return f"the tops so far are {', '.join(sorted(current))}." if current else "there are no tops so far."
+        return did_you_mean(name, current, f"; the last of {len(current)} tops so far are {', '.join(last)}.")
+    return f"; the tops so far are {', '.join(sorted(current))}." if current else "; there are no tops so far."
 
 
 def _loss_weight(layer: LayerParameter, top: int) -> float:

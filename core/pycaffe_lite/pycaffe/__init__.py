@@ -59,7 +59,7 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_HOME, *_OF_NET, "_Net_get_id_name"])
 
 
-def _Net_get_id_name(ids: Any, field: str) -> property:  # noqa: N802  (pycaffe's name)
+def _Net_get_id_name(ids: Any, field: str) -> property:
     """A property of Net: for each layer the names of the blobs whose numbers `ids(net, layer)` gives.
 
     Args:

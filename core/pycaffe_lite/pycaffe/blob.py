@@ -176,7 +176,9 @@ class Lender:
     def _shares_with_a_held_one(self, inner: engine.Blob) -> bool:
         """Whether its memory cannot move because another blob's handed out arrays are in it."""
         return any(
-            other is not inner and other.pinned and other.shares_memory(inner)
+            other is not inner
+            and other.pinned
+            and other.shares_memory(inner)
             and any(reference() is not None for reference in self._held.get(id(other), ()))
             for other in self._others()
         )

@@ -17,18 +17,19 @@ from pycaffe_lite import blob as engine_blob
 from pycaffe_lite import net as engine
 from pycaffe_lite.blob import Array
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.formats.format import BINARY, HDF5, Format
 from pycaffe_lite.layers.feed_base import FeedLayer
 from pycaffe_lite.layers.memory_data import MemoryData
 from pycaffe_lite.layers.split import Split
 from pycaffe_lite.net.node import Node
-from pycaffe_lite.net.weights import copy_layers, weights_pieces
+from pycaffe_lite.net.weights import copy_fitted, fit, weights_of
 from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto.caffe_pb2 import NetParameter
 from pycaffe_lite.pycaffe.blob import Blob, Lender
 from pycaffe_lite.pycaffe.layer import layer_of
 from pycaffe_lite.pycaffe.users_errors import as_raised
 from pycaffe_lite.pycaffe.vectors import BlobVec, DtypeVec, IntVec, LayerVec, StringVec
-from pycaffe_lite.words import nearest
+from pycaffe_lite.words import did_you_mean
 from pycaffe_lite.writing import write_atomically
 
 PathLike = str | os.PathLike[str]
@@ -70,10 +71,11 @@ class Net:
         elif args:
             if phase is not None or len(args) > 4:
                 raise TypeError("Expected Net(network_file, phase, level, stages, weights), got more arguments.")
-            phase, level, stages, weights = [*args, *(level, stages, weights)[len(args) - 1 :]]
-        source, phase, path = _source(network_file), _phase(phase), None if weights is None else os.fspath(weights)
-        state = {"level": int(level), "stages": list(stages or ())}
-        inner = as_raised(lambda: engine.Net(source, phase, weights=path, **state))
+            named: list[Any] = [level, stages, weights]
+            phase, level, stages, weights = [*args, *named[len(args) - 1 :]]
+        source, state = _source(network_file), _phase(phase)
+        path = None if weights is None else os.fspath(weights)
+        inner = as_raised(lambda: engine.Net(source, state, level=level, stages=stages or (), weights=path))
         self._wrap(inner)
         weakref.finalize(self, inner.close)
 
@@ -119,9 +121,9 @@ class Net:
         """By identity: number, name, blob; in the order in which the layers make them."""
         found: dict[int, tuple[int, str, engine_blob.Blob]] = {}
         for node in self.inner.nodes:
-            for blob, name in zip_longest(node.tops, node.top_names, fillvalue="(automatic)"):
-                if id(blob) not in found:
-                    found[id(blob)] = (len(found), name, blob)
+            for i, blob in enumerate(node.tops):
+                name = node.top_names[i] if i < len(node.top_names) else "(automatic)"
+                found.setdefault(id(blob), (len(found), name, blob))
         return found
 
     @cached_property
@@ -240,7 +242,7 @@ class Net:
         blobs: list[str] | None = None,
         start: str | None = None,
         end: str | None = None,
-        **kwargs: NDArray[Any],
+        **kwargs: Any,
     ) -> Outputs:
         """Runs the layers in order.
 
@@ -272,7 +274,7 @@ class Net:
         diffs: list[str] | None = None,
         start: str | None = None,
         end: str | None = None,
-        **kwargs: NDArray[Any],
+        **kwargs: Any,
     ) -> Outputs:
         """Runs the layers backward, from the diffs that are there; those of losses are their weights.
 
@@ -298,8 +300,7 @@ class Net:
         try:
             return self._layer_names.index(name)
         except ValueError:
-            close = nearest(str(name), self._layer_names)
-            hint = f'; did you mean "{close}"?' if close else "."
+            hint = did_you_mean(str(name), self._layer_names)
             raise ValueError(f'Net "{self.inner.name}" has no layer {name!r}{hint}') from None
 
     def _fill(self, given: Mapping[str, NDArray[Any]], wanted: list[str], which: str) -> None:
@@ -317,7 +318,7 @@ class Net:
                 )
             getattr(blob, which)[...] = values
 
-    def forward_all(self, blobs: list[str] | None = None, **kwargs: NDArray[Any]) -> Outputs:
+    def forward_all(self, blobs: list[str] | None = None, **kwargs: Any) -> Outputs:
         """Runs any number of items through the net, batch by batch; the last batch is filled up with zeros.
 
         Args:
@@ -336,7 +337,7 @@ class Net:
         return _joined(parts, _length(kwargs))
 
     def forward_backward_all(
-        self, blobs: list[str] | None = None, diffs: list[str] | None = None, **kwargs: NDArray[Any]
+        self, blobs: list[str] | None = None, diffs: list[str] | None = None, **kwargs: Any
     ) -> tuple[Outputs, Outputs]:
         """Runs any number of items forward and backward, batch by batch.
 
@@ -362,7 +363,7 @@ class Net:
                 all_diffs[name].extend(values.copy())
         return _joined(all_outs, _length(kwargs)), _joined(all_diffs, _length(kwargs))
 
-    def _batch(self, blobs: Mapping[str, NDArray[Any]]) -> Iterator[dict[str, NDArray[Any]]]:
+    def _batch(self, blobs: Mapping[str, NDArray[Any]]) -> Iterator[dict[str, Any]]:
         """Cuts arrays into batches of the net's size; the last one is filled up with zeros."""
         size = next(iter(self.blobs.values())).shape[0]
         count = _length(blobs)
@@ -444,17 +445,18 @@ class Net:
 
     def save(self, path: PathLike) -> None:
         """Writes the parameters as a binary .caffemodel, whatever the name."""
-        write_atomically(os.fspath(path), weights_pieces(self.inner, ".caffemodel"))
+        self._write(os.fspath(path), BINARY)
 
     def save_hdf5(self, path: PathLike) -> None:
         """Writes the parameters as HDF5, whatever the name."""
-        write_atomically(os.fspath(path), weights_pieces(self.inner, ".h5"))
+        self._write(os.fspath(path), HDF5)
+
+    def _write(self, path: str, form: Format) -> None:
+        write_atomically(path, form.weights_pieces(weights_of(self.inner.layers), self.inner.name))
 
     def load_hdf5(self, path: PathLike) -> None:
         """Copies parameters from an HDF5 file, whatever its name, into the layers of the same names."""
-        from pycaffe_lite.formats.hdf5 import read_weights
-
-        copy_layers(self.inner, read_weights(os.fspath(path)), os.fspath(path))
+        copy_fitted(fit(self.inner.layers, HDF5.read_weights(os.fspath(path), None), os.fspath(path)))
 
     def share_with(self, other: Net) -> None:
         """Uses the parameters of another net's layers of the same names: both nets read and write the same memory."""

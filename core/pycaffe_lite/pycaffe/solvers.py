@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
-from pycaffe_lite.proto.read import read_solver_text
 from pycaffe_lite.pycaffe.net import Net
 from pycaffe_lite.pycaffe.users_errors import as_raised
 from pycaffe_lite.pycaffe.vectors import NetVec
 from pycaffe_lite.solvers import rates
+from pycaffe_lite.solvers.loop import solver_text
 from pycaffe_lite.solvers.registry import class_of, solver_class
 from pycaffe_lite.solvers.sgd import SGDSolver as EngineSolver
 
@@ -37,7 +37,7 @@ class Solver:
     def __init__(self, solver_file: PathLike) -> None:
         if not self.type:
             raise TypeError("caffe.Solver has no update rule; call caffe.SGDSolver or another, or caffe.get_solver.")
-        text = read_solver_text(os.fspath(solver_file))
+        text = solver_text(os.fspath(solver_file))
         self._callbacks: list[tuple[Callback, Callback]] = []
         made = _driven(class_of(self.type), self._callbacks)
         self.inner: EngineSolver = as_raised(lambda: made(text))
@@ -174,7 +174,7 @@ def get_solver(solver_file: PathLike) -> Solver:
 
     Raises: as Solver; also for a type that there is not.
     """
-    name = solver_class(read_solver_text(os.fspath(solver_file))).type
+    name = solver_class(solver_text(os.fspath(solver_file))).type
     classes = (SGDSolver, NesterovSolver, AdaGradSolver, RMSPropSolver, AdaDeltaSolver, AdamSolver)
     return next(made for made in classes if made.type == name)(solver_file)
 

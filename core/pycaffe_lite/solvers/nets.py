@@ -9,9 +9,10 @@ from typing import NamedTuple
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net
+from pycaffe_lite.paths import find_file
 from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto.caffe_pb2 import NetParameter, NetState
-from pycaffe_lite.proto.read import NetText, SolverText, find_file, read_net
+from pycaffe_lite.proto.read import NetText, SolverText, read_net
 
 
 class _Source(NamedTuple):

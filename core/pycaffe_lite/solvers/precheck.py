@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,19 +13,21 @@ from pycaffe_lite.layers.feed_base import FeedLayer
 from pycaffe_lite.layers.loss_base import Labels
 from pycaffe_lite.net import Net
 
-if TYPE_CHECKING:
-    from pycaffe_lite.solvers.loop import Solver
 
-
-def check_data(solver: Solver) -> None:
+def check_data(train: Net, tests: Sequence[Net], test_iter: Sequence[int]) -> None:
     """Warns of tests that go round the data; raises for labels that no class is there for.
+
+    Args:
+        train: the net to be trained.
+        tests: the test nets.
+        test_iter: for each of them how many batches a test takes.
 
     Raises:
         CaffeError: a source of the train net or of a test net has a label outside the classes.
     """
-    for number, (net, batches) in enumerate(zip(solver.test_nets, solver.param.test_iter, strict=False)):
+    for number, (net, batches) in enumerate(zip(tests, test_iter, strict=False)):
         _warn_of_rounds(net, number, batches)
-    for net in (solver.net, *solver.test_nets):
+    for net in (train, *tests):
         for data, reader in _label_readers(net):
             _check_labels(data, reader)
 

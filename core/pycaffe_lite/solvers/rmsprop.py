@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.memory import borrow
 from pycaffe_lite.solvers.adagrad import scale_by_root
 from pycaffe_lite.solvers.sgd import Piece, SGDSolver
 
@@ -32,9 +32,9 @@ class RMSPropSolver(SGDSolver):
     def compute_update_value(self, piece: Piece, rate: float) -> None:
         (history,) = piece.history
         decay = np.float32(self.param.rms_decay)
-        term = scratch("square", history.shape, history.dtype)
-        np.square(piece.diff, out=term)
-        np.multiply(term, float(1 - decay), out=term)
-        np.multiply(history, float(decay), out=history)
-        np.add(history, term, out=history)
+        with borrow(history.shape, history.dtype) as term:
+            np.square(piece.diff, out=term)
+            np.multiply(term, float(1 - decay), out=term)
+            np.multiply(history, float(decay), out=history)
+            np.add(history, term, out=history)
         scale_by_root(piece.diff, history, self.param.delta, rate * piece.lr_mult)

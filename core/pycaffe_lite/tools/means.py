@@ -12,7 +12,8 @@ from pycaffe_lite import log
 from pycaffe_lite.data.records import Source
 from pycaffe_lite.data.sources.datum import DatumSource
 from pycaffe_lite.errors import ShapeError
-from pycaffe_lite.proto.caffe_pb2 import BlobProto, Datum
+from pycaffe_lite.formats.blobproto import blob_pieces
+from pycaffe_lite.proto.caffe_pb2 import Datum
 
 _AT_ONCE = 64
 _LOGGED = 10000
@@ -100,9 +101,7 @@ def is_encoded(source: Source) -> bool:
 
 def mean_bytes(mean: NDArray[np.float32]) -> bytes:
     """A mean image as the contents of a .binaryproto, with the four old numbers in place of a shape."""
-    channels, height, width = mean.shape
-    blob = BlobProto(num=1, channels=channels, height=height, width=width, data=mean.ravel().tolist())
-    return bytes(blob.SerializeToString())
+    return b"".join(blob_pieces(mean, four_axes=True))
 
 
 def channel_means(mean: NDArray[np.float32]) -> list[float]:

@@ -20,7 +20,7 @@ from pycaffe_lite.data.sources import hdf5
 from pycaffe_lite.data.sources.image_list import ENDS_IN_NUMBER, find_root
 from pycaffe_lite.data.sources.window_file import read_window_file
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra, file_errors
-from pycaffe_lite.formats.hdf5_claims import plausible
+from pycaffe_lite.formats.hdf5 import plausible
 from pycaffe_lite.paths import find_file, working_folder
 from pycaffe_lite.tools.summaries import Example, Summary, Track, form_of
 from pycaffe_lite.words import printable

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pycaffe_lite.formats.caffemodel import read_state, read_weights
+from pycaffe_lite.formats.caffemodel import read_weights
+from pycaffe_lite.formats.solverstate import read_state
 from rigs.cli_rig import Command, values
 from rigs.random_run import NET, write_random_run
 

@@ -14,12 +14,14 @@ from pycaffe_lite.data.decoders import Undecoded
 from pycaffe_lite.data.records import Images, Records, Source, label_array
 from pycaffe_lite.data.sources.datum_label import Labels, labels_of
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
+from pycaffe_lite.formats.wire import Malformed, read_varint, varint
 
 Value = bytes | memoryview
 Numbers = Sequence[int] | NDArray[np.integer[Any]]
 # Records of this length or more, in bytes, are used where they are; to put smaller ones together costs less.
 _LARGE = 1 << 14
-_DATA, _LABEL, _IS_ENCODED = 0x22, 0x28, b"\x38\x01"  # tags of fields, and a whole field
+_DATA, _LABEL, _IS_ENCODED = 0x22, b"\x28", b"\x38\x01"  # tags of fields, and a whole field
+_LONGEST_LABEL = 5  # bytes of a label that is read unparsed, with its tag
 # An image, or the file that holds it, and its labels.
 _Pair = tuple[NDArray[Any] | bytes, Labels]
 
@@ -121,11 +123,10 @@ def _encoded_image(value: Value) -> _Pair | None:
     """Image file and label of a Datum that has these in the usual order and nothing else; None for any other."""
     if not len(value) or value[0] != _DATA:
         return None
-    start, size = 1, 0
-    for start, digit in enumerate(bytes(value[1:6]), start=2):
-        size |= (digit & 127) << 7 * (start - 2)
-        if digit < 128:
-            break
+    try:
+        size, start = read_varint(value, 1, len(value))
+    except Malformed:
+        return None
     label = _label_in(bytes(value[start + size :]), _IS_ENCODED)
     return None if label is None else (bytes(value[start : start + size]), (label,))
 
@@ -196,12 +197,13 @@ class _Layout(NamedTuple):
 
 def _label_in(text: bytes, rest: bytes) -> int | None:
     """The label that the end of a Datum begins with, if nothing but `rest` follows it."""
-    label = 0
-    for i, digit in enumerate(text[1:5]):
-        label |= (digit & 127) << 7 * i
-        if digit < 128:
-            return label if text[0] == _LABEL and text[2 + i :] == rest else None
-    return None
+    if text[:1] != _LABEL:
+        return None
+    try:
+        label, end = read_varint(text, 1, min(len(text), _LONGEST_LABEL))
+    except Malformed:
+        return None
+    return label if text[end:] == rest else None
 
 
 def _layout_of(datum: Any, value: bytes) -> _Layout | None:
@@ -209,8 +211,8 @@ def _layout_of(datum: Any, value: bytes) -> _Layout | None:
     if not datum.data or datum.encoded or datum.label < 0 or not datum.HasField("label"):
         return None
     head = type(datum)(channels=datum.channels, height=datum.height, width=datum.width).SerializeToString()
-    head += b"\x22" + _varint(len(datum.data))
-    label = bytes([_LABEL]) + _varint(datum.label)
+    head += b"\x22" + varint(len(datum.data))
+    label = _LABEL + varint(datum.label)
     data = slice(len(head), len(head) + len(datum.data))
     if value[: data.start] != head or value[data.stop : data.stop + len(label)] != label:
         return None
@@ -219,12 +221,3 @@ def _layout_of(datum: Any, value: bytes) -> _Layout | None:
     whole = np.frombuffer(value, np.uint8)
     shape = (datum.channels, datum.height, datum.width)
     return _Layout(shape, len(value), fixed, whole[fixed], data, slice(data.stop + 1, end))
-
-
-def _varint(number: int) -> bytes:
-    """A number as protobuf writes it."""
-    digits = bytearray()
-    while number >= 128:
-        digits.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*digits, number])

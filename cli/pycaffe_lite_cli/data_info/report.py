@@ -1,20 +1,16 @@
-"""`pycaffe-lite data-info`: what is in a source of data."""
+"""What data-info says of a source."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import click
+import numpy as np
+from numpy.typing import NDArray
 
-from pycaffe_lite_cli.common import start
-from pycaffe_lite_cli.terminal import can_show, printable
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from pycaffe_lite.tools.summaries import Summary
+from pycaffe_lite.tools.summaries import Summary, label_text
+from pycaffe_lite_cli.terminal import can_show
 
 KINDS = {
     "lmdb": "LMDB",
@@ -32,73 +28,8 @@ MOST_ROWS, FEW_ROWS = 30, 10  # with more than the one only the other many are s
 BAR = 40
 
 
-@click.command(short_help="Show what is in a source of data.")
-@click.argument("source", type=click.Path())
-@click.option(
-    "-n",
-    "--records",
-    type=click.IntRange(0, 10000),
-    default=5,
-    show_default=True,
-    metavar="N",
-    help="First records to list.",
-)
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False), metavar="PNG", help="Write a contact sheet of the first images."
-)
-@click.option(
-    "--images",
-    type=click.IntRange(1, 2500),
-    default=100,
-    show_default=True,
-    metavar="N",
-    help="With -o: how many images.",
-)
-@click.option(
-    "--rgb", is_flag=True, help="With -o: channels are red, green, blue, as in CIFAR; else the reverse, as in Caffe."
-)
-@click.option(
-    "--label-dim",
-    type=click.IntRange(1, 10000),
-    default=1,
-    show_default=True,
-    metavar="K",
-    help="For a list of images: numbers that end each line, its labels.",
-)
-@click.option("--root-folder", default="", metavar="TEXT", help="Put before names in lists, as root_folder is in nets.")
-def data_info(
-    source: str, records: int, output: str | None, images: int, rgb: bool, label_dim: int, root_folder: str
-) -> None:
-    """Show what a source holds: how many records, their shapes, labels, and the first records.
-
-    SOURCE is an LMDB, a LevelDB, an IDX, npz, csv or HDF5 file, a list of HDF5 files or of images, a window file,
-    or a mean image.
-
-    \b
-    Examples:
-      pycaffe-lite data-info mnist_train_lmdb
-      pycaffe-lite data-info train-images-idx3-ubyte.gz -o digits.png
-      pycaffe-lite data-info train.txt --label-dim 3 --root-folder images/
-    """
-    if output and not output.lower().endswith(".png"):
-        raise click.UsageError(f"-o needs a file name that ends in .png; got {output}.")
-    from pycaffe_lite.tools.summaries import summarize
-    from pycaffe_lite.writing import check_output, write_output
-    from pycaffe_lite_cli.progress import progress
-
-    start(None, None, quiet=True)
-    if output is not None:
-        check_output(output)
-    with progress("record", None) as track:
-        summary = summarize(source, max(records, images if output else 0), track, label_dim, root_folder)
-    click.echo(printable("\n".join(_lines(source, summary, records))))
-    if output:
-        from pycaffe_lite.tools.contact_sheet import contact_sheet, png_bytes
-
-        write_output(output, png_bytes(contact_sheet(summary.examples[:images], rgb)))
-
-
-def _lines(source: str, summary: Summary, records: int) -> Iterator[str]:
+def report_lines(source: str, summary: Summary, records: int) -> Iterator[str]:
+    """The text line by line: counts, forms and labels of a source, and its first `records`."""
     yield f"{source}: {KINDS[summary.kind]}, {summary.records} records"
     yield f"{summary.title}:"
     yield from _counts(summary.forms.most_common(), summary.records)
@@ -126,10 +57,6 @@ def _labels(labels: list[Counter[float]]) -> Iterator[str]:
 
 def _rows(labels: Counter[float]) -> list[tuple[str, int]]:
     """Labels and how many have them; of many classes the most frequent first, of many fractions so many intervals."""
-    import numpy as np
-
-    from pycaffe_lite.tools.summaries import label_text
-
     values = np.array(list(labels), np.float64)
     if len(labels) > FEW_ROWS and np.isfinite(values).all() and (values % 1).any():
         counts, edges = np.histogram(values, FEW_ROWS, weights=list(labels.values()))
@@ -141,14 +68,10 @@ def _rows(labels: Counter[float]) -> list[tuple[str, int]]:
 
 
 def _range(counts: Counter[float]) -> str:
-    from pycaffe_lite.tools.summaries import label_text
-
     return f"{len(counts)} different, {label_text([min(counts)])} to {label_text([max(counts)])}"
 
 
 def _label(labels: Sequence[float] | None) -> str:
-    from pycaffe_lite.tools.summaries import label_text
-
     if labels is None:
         return ""
     more = " ..." if len(labels) > FEW_ROWS else ""
@@ -158,8 +81,6 @@ def _label(labels: Sequence[float] | None) -> str:
 def _values(image: NDArray[Any] | None) -> str:
     if image is None or not image.size:
         return ""
-    import numpy as np
-
     with np.errstate(all="ignore"):
         return f", values {image.min():g} to {image.max():g}, mean {image.mean():g}"
 

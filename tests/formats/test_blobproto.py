@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pycaffe_lite.formats.encode import blob_bytes, head, varint, with_blobs
+from pycaffe_lite.formats.blobproto import blob_pieces, with_blobs
 from pycaffe_lite.proto.caffe_pb2 import BlobProto, LayerParameter, SolverState
 
 SHAPES = [(), (1,), (3,), (2, 3), (2, 0, 3), (300, 1), (2, 1, 3, 4, 1)]
@@ -31,13 +29,13 @@ def test_a_blob(generator: np.random.Generator, shape: tuple[int, ...], dtype: t
     data, diff = (generator.normal(size=shape).astype(dtype) for _ in range(2))
     given_diff = diff if with_diff else None
     expected = proto(data, given_diff).SerializeToString(deterministic=True)
-    assert b"".join(blob_bytes(data, given_diff)) == expected
+    assert b"".join(blob_pieces(data, given_diff)) == expected
 
 
 @pytest.mark.parametrize("value", [0.0, -0.0, np.inf, -np.inf, np.nan, np.finfo(np.float32).tiny, 1e-45])
 def test_special_values(value: float) -> None:
     data = np.full((2, 2), value, np.float32)
-    back = BlobProto.FromString(b"".join(blob_bytes(data)))
+    back = BlobProto.FromString(b"".join(blob_pieces(data)))
     np.testing.assert_array_equal(np.array(back.data, np.float32).view(np.int32), data.ravel().view(np.int32))
 
 
@@ -45,26 +43,18 @@ def test_values_go_in_logical_order(generator: np.random.Generator) -> None:
     data = generator.normal(size=(2, 4, 5, 3)).astype(np.float32).transpose(0, 3, 1, 2)
     assert not data.flags.c_contiguous
     expected = proto(data).SerializeToString(deterministic=True)
-    assert b"".join(blob_bytes(data)) == expected
-    assert b"".join(blob_bytes(data.astype(">f4"))) == expected
+    assert b"".join(blob_pieces(data)) == expected
+    assert b"".join(blob_pieces(data.astype(">f4"))) == expected
 
 
-@given(st.integers(0, 2**70))
-def test_varints(value: int) -> None:
-    groups = list(varint(value))
-    assert sum((group & 0x7F) << (7 * i) for i, group in enumerate(groups)) == value
-    assert [group >> 7 for group in groups] == [1] * (len(groups) - 1) + [0]
-    assert len(groups) == max(1, -(-value.bit_length() // 7))
-
-
-@given(st.integers(1, 2**29 - 1), st.integers(0, 2**31))
-def test_heads(number: int, length: int) -> None:
-    assert head(number, length) == varint(number * 8 + 2) + varint(length)
+def test_four_axes_in_place_of_a_shape() -> None:
+    expected = BlobProto(num=1, channels=2, height=300, width=1, data=range(600)).SerializeToString()
+    assert b"".join(blob_pieces(np.arange(600, dtype=np.float32).reshape(2, 300, 1), four_axes=True)) == expected
 
 
 def blobs() -> tuple[list[list[bytes]], list[BlobProto]]:
     arrays = [np.arange(n, dtype=np.float32).reshape(1, n) for n in (2, 0, 50)]
-    return [blob_bytes(array) for array in arrays], [proto(array) for array in arrays]
+    return [blob_pieces(array) for array in arrays], [proto(array) for array in arrays]
 
 
 def test_blobs_in_the_midst_of_a_layer() -> None:
