@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import prod
 from typing import Any
 
 import click
@@ -59,6 +60,9 @@ def _classify(input_file: str, output_file: str | None, **options: Any) -> None:
     batch = set_up(classifier, options["channel_swap"], options["batch"])
     channels = classifier.transformer.inputs[classifier.inputs[0]][1]
     inputs = image_inputs(input_file, options["ext"], color=channels != 1)
+    classes = prod(classifier.blobs[classifier.outputs[0]].shape[1:])
+    printed = options["print_results"] or output_file is None
+    labels = _labels(options["labels_file"], classes) if printed else []
     count, crops = len(inputs.names), not options["center_only"]
     log.info(f"Classifying {count} inputs.")
     parts = [range(i, min(i + batch, count)) for i in range(0, count, batch)]
@@ -66,8 +70,8 @@ def _classify(input_file: str, output_file: str | None, **options: Any) -> None:
         found = [classifier.predict([inputs.load(i) for i in part], crops) for part in track(parts)]
     predictions = np.concatenate(found)
     predictions = predictions.reshape(len(predictions), -1)
-    if options["print_results"] or output_file is None:
-        _print(inputs.names, predictions, options["labels_file"], options["top"])
+    if printed:
+        _print(inputs.names, predictions, labels, options["top"])
     if output_file is not None:
         log.info(f"Saving results into {output_file}")
         write_output(output_file, _contents(output_file, inputs.names, predictions))
@@ -86,13 +90,19 @@ def _contents(path: str, names: list[str], predictions: Any) -> bytes:
     return npy_bytes(predictions)
 
 
-def _print(names: list[str], predictions: Any, labels_file: str | None, top: int) -> None:
-    from pycaffe_lite.pycaffe.labels import read_labels, top_classes
+def _labels(path: str | None, classes: int) -> list[str]:
+    """What the classes are called: as a file has it, ImageNet's where Caffe keeps it, else by their numbers."""
+    from pycaffe_lite.pycaffe.labels import read_labels
+
+    if path or (path is None and os.path.exists(LABELS)):
+        return read_labels(path or LABELS, classes)
+    return [f"class {i}" for i in range(classes)]
+
+
+def _print(names: list[str], predictions: Any, labels: list[str], top: int) -> None:
+    from pycaffe_lite.pycaffe.labels import top_classes
     from pycaffe_lite.words import printable
 
-    labels = [f"class {i}" for i in range(predictions.shape[1])]
-    if labels_file or (labels_file is None and os.path.exists(LABELS)):
-        labels = read_labels(labels_file or LABELS, len(labels))
     for name, prediction in zip(names, predictions, strict=True):
         click.echo(encodable(printable(name)))
         for number in top_classes(prediction, top):
