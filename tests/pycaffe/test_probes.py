@@ -90,19 +90,14 @@ CLASSES = {
     "SGDSolver": "caffe:SGDSolver",
     "NCCL": "caffe:NCCL",
     "Timer": "caffe:Timer",
-    **{
-        name: f"caffe._caffe:{name}"
-        for name in (
-            "BlobVec",
-            "RawBlobVec",
-            "LayerVec",
-            "StringVec",
-            "IntVec",
-            "DtypeVec",
-            "NetVec",
-            "BoolVec",
-        )
-    },
+    "BlobVec": "caffe._caffe:BlobVec",
+    "RawBlobVec": "caffe._caffe:RawBlobVec",
+    "LayerVec": "caffe._caffe:LayerVec",
+    "StringVec": "caffe._caffe:StringVec",
+    "IntVec": "caffe._caffe:IntVec",
+    "DtypeVec": "caffe._caffe:DtypeVec",
+    "NetVec": "caffe._caffe:NetVec",
+    "BoolVec": "caffe._caffe:BoolVec",
     "Classifier": "caffe:Classifier",
     "Detector": "caffe:Detector",
     "Transformer": "caffe.io:Transformer",
