@@ -1,0 +1,38 @@
+"""What the tests of pycaffe's modules share: small image files, and a way to be without a package."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
+    """Lets packages look as if they were not installed."""
+    for package in packages:
+        for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, package, None)
+
+
+def write_image(path: Path, rgb: np.ndarray) -> str:
+    """An image file of pixels H x W, or H x W x 3 or 4 in RGB with the transparency last; returns its path."""
+    pixels = rgb if rgb.ndim == 2 else rgb[:, :, [2, 1, 0, 3][: rgb.shape[2]]]
+    assert cv2.imwrite(str(path), np.ascontiguousarray(pixels))
+    return str(path)
+
+
+def photo(height: int, width: int, channels: int = 3, seed: int = 3) -> np.ndarray:
+    """A smooth image with edges, H x W x channels, uint8."""
+    y, x = np.mgrid[:height, :width]
+    waves = [np.sin(x / (5 + k + seed)) + np.cos(y / (7 + k)) + (x + 2 * y > width) for k in range(channels)]
+    return np.clip(np.stack(waves, 2) * 60 + 100, 0, 255).astype(np.uint8)
+
+
+def lengths(shape: Sequence[int]) -> str:
+    """A shape in a prototxt's words."""
+    return " ".join(f"dim: {length}" for length in shape)
