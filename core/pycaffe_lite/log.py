@@ -58,13 +58,17 @@ def to(target: Any, least: str = "I") -> None:
         set_level("E")
         return
     if isinstance(target, (str, os.PathLike)):
-        target = open(target, "a", encoding="utf-8", buffering=1)  # noqa: SIM115  (open as long as it is the sink)
-    if hasattr(target, "write"):
-        stream = target
-        set_sink(lambda line: print(line, file=stream, flush=True))
+        set_sink(lambda line: _append(target, line))
+    elif hasattr(target, "write"):
+        set_sink(lambda line: print(line, file=target, flush=True))
     else:
         set_sink(target)
     set_level(least)
+
+
+def _append(path: str | os.PathLike[str], line: str) -> None:
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(line + "\n")
 
 
 def as_environment_says() -> None:

@@ -1,8 +1,14 @@
 """Caffe's Python API, as pycaffe-lite gives it: the names of `pycaffe_lite` under the name that scripts import."""
 
 import importlib
+import os
+import sys
 
-import pycaffe_lite
+try:
+    import pycaffe_lite
+except ModuleNotFoundError:  # this folder alone is in the path
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
+    import pycaffe_lite
 from pycaffe_lite.phase import TEST, TRAIN  # noqa: F401
 
 __version__ = "1.0.0"
@@ -23,4 +29,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *pycaffe_lite.__all__} - {"importlib", "pycaffe_lite", "install_as_caffe"})
+    return sorted({*globals(), *pycaffe_lite.__all__} - {"importlib", "os", "sys", "pycaffe_lite", "install_as_caffe"})
