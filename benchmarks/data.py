@@ -35,7 +35,7 @@ from models import caffenet
 from nets import child
 
 from pycaffe_lite import get_solver
-from pycaffe_lite.data.batches import Feed
+from pycaffe_lite.data.batches import RecordFeed
 from pycaffe_lite.data.open import open_source
 from pycaffe_lite.data.prefetch import Prefetcher
 from pycaffe_lite.data.records import ShuffledSource, Source
@@ -145,7 +145,7 @@ def opened(path: Path, backend: str) -> Source:
 def prefetched(source: Source, **transform: Any) -> Loop:
     """Our own loop over a source, as a Data layer has it."""
     transformer = Transformer(TransformationParameter(**transform), TRAIN, seed=1)
-    prefetcher = Prefetcher(Feed(source, transformer, BATCH), PREFETCH)
+    prefetcher = Prefetcher(RecordFeed(source, transformer, BATCH), PREFETCH)
 
     def loop() -> int:
         # More than lies there ready, so that no time goes by unmeasured.
