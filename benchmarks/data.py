@@ -139,7 +139,10 @@ def write_photos(folder: Path, has: set[str]) -> list[bytes]:
 
 
 def opened(path: Path, backend: str) -> Source:
-    return open_source(DataParameter(source=str(path), backend=DataParameter.DB.Value(backend)))
+    source = open_source(DataParameter(source=str(path), backend=DataParameter.DB.Value(backend)))
+    if backend == "IDX":
+        source.read(len(source) - 1, 1)  # all of it decompressed, which the first epoch would do as it goes
+    return source
 
 
 def prefetched(source: Source, **transform: Any) -> Loop:
