@@ -75,6 +75,8 @@ from pycaffe_lite.data.sources.idx import IdxFile
 file = IdxFile(Path(sys.argv[1]))
 file.read(3)
 child = os.fork()
+if not child:
+    file._stream.read(77)  # as if a thread had been in the middle of it
 file.read(len(file.array))
 good = int(file.array.astype(np.int64).sum()) == int(sys.argv[2])
 if child:
