@@ -158,11 +158,13 @@ class Solver:
                 if self.stopped_early or self.out_of_patience:
                     break
                 self._before_tests = None
+            self.on_start()
             self.net.debug_info = self.displays and param.debug_info
             loss = sum(self._forward_backward() for _ in range(param.iter_size)) / param.iter_size
             self.smoothing.add(loss)
             if self.displays:
                 self._show()
+            self.on_gradients_ready()
             rate = self.apply_update()
             self.iter += 1
             yield IterationReport(self.iter - 1, rate, loss, self.smoothed_loss)
@@ -172,6 +174,12 @@ class Solver:
             if request == STOP:
                 self.stopped_early = True
                 break
+
+    def on_start(self) -> None:
+        """Called in each iteration before its passes, for those who drive the loop."""
+
+    def on_gradients_ready(self) -> None:
+        """Called in each iteration between its passes and the update."""
 
     def _forward_backward(self) -> float:
         loss = self.net.forward_backward()
