@@ -31,6 +31,8 @@ COMMANDS = {
     "compute-image-mean": "Compute the mean image of a database.",
     "extract-features": "Put the values of a net's blobs into databases.",
     "data-info": "Show what is in a source of data.",
+    "classify": "Say what images show.",
+    "detect": "Say what windows of images show.",
     "python": "Run a script written for Caffe: its import caffe finds this.",
     "python-path": "Print the folder for PYTHONPATH that lets import caffe find this.",
     "upgrade-net": "Write an older net, text or weights, in the present form.",

@@ -13,7 +13,7 @@ from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.proto.text import parse
 from pycaffe_lite.pycaffe import draw
-from rigs.pycaffe_names import without
+from rigs.pycaffe_images import without
 
 NAMES = (
     "BLOB_STYLE LAYER_STYLE_DEFAULT NEURON_LAYER_STYLE choose_color_by_layertype draw_net draw_net_to_file "

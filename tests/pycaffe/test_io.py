@@ -10,7 +10,7 @@ import pytest
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.pycaffe import io, resizing
-from rigs.pycaffe_names import photo, without, write_image
+from rigs.pycaffe_images import photo, without, write_image
 
 NAMES = (
     "Transformer array_to_blobproto array_to_datum arraylist_to_blobprotovector_str blobproto_to_array "
@@ -116,6 +116,8 @@ def test_load_image_reads_colours_as_rgb_from_0_to_1(
     image = io.load_image(write_image(tmp_path / "a.png", pixels))
     assert image.dtype == np.float32
     np.testing.assert_array_equal(image, (pixels / 255.0).astype(np.float32))
+    with open(tmp_path / "a.png", "rb") as file:
+        np.testing.assert_array_equal(io.load_image(file), image)
     clear = np.dstack([pixels, np.full((6, 9), 128, np.uint8)])
     np.testing.assert_array_equal(io.load_image(write_image(tmp_path / "b.png", clear)), image)
 

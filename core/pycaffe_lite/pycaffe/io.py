@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,7 @@ from pycaffe_lite.errors import CaffeError, FileError, MissingExtra, file_errors
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.pycaffe.faults import BadValue, UnreadableImage
 from pycaffe_lite.pycaffe.resizing import Lengths, resize, zoom
-from pycaffe_lite.words import nearest
+from pycaffe_lite.words import did_you_mean
 
 __all__ = [
     "Transformer",
@@ -146,9 +146,8 @@ class Transformer:
     def __check_input(self, in_: str) -> tuple[int, ...]:
         """The shape of an input."""
         if in_ not in self.inputs:
-            close = nearest(str(in_), list(self.inputs))
-            hint = f'; did you mean "{close}"?' if close else "."
-            raise CaffeError(f'"{in_}" is not one of the inputs {", ".join(self.inputs)}{hint}')
+            meant = did_you_mean(str(in_), self.inputs)
+            raise CaffeError(f'"{in_}" is not one of the inputs {", ".join(self.inputs)}{meant}')
         return tuple(int(length) for length in self.inputs[in_])
 
     def preprocess(self, in_: str, data: ArrayLike) -> NDArray[np.float32]:
@@ -312,18 +311,20 @@ def _resized_mean(mean: Array, size: tuple[int, ...]) -> Array:
 # -- images --------------------------------------------------------------------------------------------------
 
 
-def load_image(filename: str | os.PathLike[str], color: bool = True) -> NDArray[np.float32]:
-    """An image file, from 0 to 1: H x W x 3 in RGB; or H x W x 1 if color is False. Transparency is left away.
+def load_image(filename: str | os.PathLike[str] | IO[bytes], color: bool = True) -> NDArray[np.float32]:
+    """An image file, or an open one, from 0 to 1: H x W x 3 in RGB; or H x W x 1 if color is False.
 
-    scikit-image reads it where it is installed, else OpenCV.
+    Transparency is left away. scikit-image reads it where it is installed, else OpenCV.
 
     Raises:
         UnreadableImage: missing, or not an image; an OSError, too.
         MissingExtra: neither of the two is installed.
     """
-    path = os.path.expanduser(os.fspath(filename))
+    source: Any = filename
+    opened = hasattr(source, "read")
+    path = "the open file" if opened else os.path.expanduser(os.fspath(source))
     try:
-        data = read_bytes(path)
+        data = source.read() if opened else read_bytes(path)
         check_head(data)
         with file_errors(path, "pixels", lambda problem: "expected an image, got a file that is none"):
             return _floats(_decoded(data), color, path)

@@ -18,7 +18,7 @@ import numpy as np
 
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.pycaffe.faults import BadName, BadType, BadValue
-from pycaffe_lite.words import nearest, short
+from pycaffe_lite.words import did_you_mean, nearest, short
 
 __all__ = [
     "Counter",
@@ -108,9 +108,9 @@ def _told(proto: Any, name: str, value: Any, assign: Callable[[], object]) -> No
 
 
 def _no_field(name: str, messages: list[Any]) -> str:
-    close = nearest(name, [field.name for message in messages for field in message.fields])
     owners = " and ".join(message.name for message in messages)
-    return f'There is no "{short(name)}" in {owners}' + (f'; did you mean "{close}"?' if close else ".")
+    fields = [field.name for message in messages for field in message.fields]
+    return f'There is no "{short(name)}" in {owners}' + did_you_mean(name, fields)
 
 
 class Top:
@@ -252,8 +252,7 @@ class NetSpec:
         if name == "tops" or name.startswith("__"):  # what copying and the like look for before there is anything
             raise AttributeError(name)
         if name not in self.tops:
-            close = nearest(name, list(self.tops))
-            raise BadName(f'This NetSpec has no "{name}"' + (f'; did you mean "{close}"?' if close else "."))
+            raise BadName(f'This NetSpec has no "{name}"' + did_you_mean(name, self.tops))
         return self.tops[name]
 
     def __setitem__(self, key: str, value: Any) -> None:
