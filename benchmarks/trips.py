@@ -1,7 +1,7 @@
 """How far one travels: the calls between the engine's functions, and how many of them lead into another file.
 
-    python benchmarks/trips.py            one line for each trip that docs/architecture.md describes
-    python benchmarks/trips.py --files    with the files, in the order in which they are entered
+python benchmarks/trips.py            one line for each trip that docs/architecture.md describes
+python benchmarks/trips.py --files    with the files, in the order in which they are entered
 """
 
 from __future__ import annotations

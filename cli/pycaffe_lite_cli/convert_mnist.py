@@ -24,8 +24,8 @@ def convert_mnist(images: str, labels: str, database: str, backend: str, quiet: 
     Example:
       pycaffe-lite convert-mnist train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz mnist_train_lmdb
     """
-    from pycaffe_lite.tools.convert import read_mnist
     from pycaffe_lite.tools.databases import check_new, write_database
+    from pycaffe_lite.tools.mnist import read_mnist
 
     start(None, None, quiet)
     check_new(database)

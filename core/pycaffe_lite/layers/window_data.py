@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.data.mean import read_mean
 from pycaffe_lite.data.sources.image_list import find_root
-from pycaffe_lite.data.sources.window_file import read_window_file
-from pycaffe_lite.data.sources.windows import Cutter, WindowFeed
-from pycaffe_lite.data.transformer import draws_words
+from pycaffe_lite.data.sources.windows import Cutter, WindowFeed, read_window_file
+from pycaffe_lite.data.transformer import draws_words, read_mean
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.contract import register_layer
 from pycaffe_lite.layers.feed_base import FeedLayer
 from pycaffe_lite.paths import find_file
+from pycaffe_lite.proto.caffe_pb2 import TransformationParameter
 
 
 @register_layer("WindowData")
@@ -36,7 +34,7 @@ class WindowData(FeedLayer):
         label: batch_size, the windows' labels, 0 for background.
 
     Parameters (window_data_param):
-        source: a window file, see `pycaffe_lite.data.sources.window_file`.
+        source: a window file, see `pycaffe_lite.data.sources.windows.read_window_file`.
         root_folder: put before each image's name as it is.
         batch_size: windows in a batch, 1 or more.
         fg_threshold, bg_threshold: the overlap from which a window is an object's, and below which it is background;
@@ -98,7 +96,7 @@ class WindowData(FeedLayer):
             seed,
         )
 
-    def _read_mean(self, transform: Any) -> NDArray[np.float32] | None:
+    def _read_mean(self, transform: TransformationParameter) -> NDArray[np.float32] | None:
         """The centre of the mean image, or the mean values, C x 1 x 1."""
         crop = transform.crop_size
         if transform.mean_file and transform.mean_value:

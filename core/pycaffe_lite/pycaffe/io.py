@@ -10,8 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pycaffe_lite.data.image_head import check_head
-from pycaffe_lite.data.images import read_bytes
+from pycaffe_lite.data.images import opencv, read_bytes
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra, file_errors
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.pycaffe.faults import BadValue, UnreadableImage
@@ -325,7 +324,6 @@ def load_image(filename: str | os.PathLike[str] | IO[bytes], color: bool = True)
     path = "the open file" if opened else os.path.expanduser(os.fspath(source))
     try:
         data = source.read() if opened else read_bytes(path)
-        check_head(data)
         with file_errors(path, "pixels", lambda problem: "expected an image, got a file that is none"):
             return _floats(_decoded(data), color, path)
     except MissingExtra:
@@ -346,10 +344,7 @@ def _decoded(data: bytes) -> Array:
 
 
 def _decoded_by_opencv(data: bytes) -> Array:
-    try:
-        import cv2
-    except ImportError:
-        raise MissingExtra("Image files", "images") from None
+    cv2 = opencv("Image files")
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise CaffeError(f"expected an encoded image, got {len(data)} bytes that are none.")

@@ -13,7 +13,6 @@ from pycaffe_lite.data.records import Source
 from pycaffe_lite.data.sources.datum import DatumSource
 from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.formats.blobproto import blob_pieces
-from pycaffe_lite.proto.caffe_pb2 import Datum
 
 _AT_ONCE = 64
 _LOGGED = 10000
@@ -96,7 +95,7 @@ def is_encoded(source: Source) -> bool:
     """Whether the first record of a source holds an image file."""
     if not isinstance(source, DatumSource):
         return False
-    return bool(Datum.FromString(bytes(source.values(0, 1)[0][0])).encoded)
+    return source.datum(source.values(0, 1)[0][0], 0)[0].encoded
 
 
 def mean_bytes(mean: NDArray[np.float32]) -> bytes:

@@ -23,7 +23,7 @@ WHOLE_BYTES = 1 << 30
 _LARGEST_LIST = 16 << 20
 
 
-def read_list(path: str, folder: str = "") -> list[str]:
+def read_hdf5_list(path: str, folder: str = "") -> list[str]:
     """The paths of the files that a list names: a text of paths with white space between them.
 
     Args:

@@ -32,7 +32,7 @@ class LeveldbSource(DatumSource):
     Args:
         path: the LevelDB's folder.
         name: the path as the user gave it.
-        color: how encoded images are decoded, see `pycaffe_lite.data.decode`.
+        color: how encoded images are decoded, see `pycaffe_lite.data.images.decode`.
 
     Raises:
         FileError: missing, damaged, in use, in a folder that cannot be written to, or without records.

@@ -1,4 +1,4 @@
-"""Arrays as records for a database, as Caffe's conversion tools make them."""
+"""MNIST's IDX files as records for databases, as Caffe's convert_mnist_data makes them."""
 
 from __future__ import annotations
 
@@ -9,42 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pycaffe_lite.data.sources.datum_label import Labels, float_labels_bytes
-from pycaffe_lite.data.sources.idx_file import IdxFile
-from pycaffe_lite.errors import CaffeError, FileError
-from pycaffe_lite.proto.caffe_pb2 import Datum
-
-LARGEST_IMAGE = 2**31 - 1024
-"""The bytes an image may have: what a protobuf message can hold, less the rest of the record."""
-
-
-def datum_bytes(label: int | Labels, **fields: Any) -> bytes:
-    """A serialized Datum.
-
-    Args:
-        label: a whole number of 32 bits, as Caffe has it; or a tuple of floats, which only forks of Caffe read.
-        fields: its other fields.
-    """
-    if isinstance(label, tuple):
-        return bytes(Datum(**fields).SerializeToString()) + float_labels_bytes(label)
-    return bytes(Datum(label=label, **fields).SerializeToString())
-
-
-def plain_datum(image: NDArray[np.uint8], label: int | Labels, **fields: Any) -> bytes:
-    """A serialized Datum with an image's pixels.
-
-    Args:
-        image: C x H x W.
-        label: see `datum_bytes`.
-        fields: others of its fields.
-
-    Raises:
-        CaffeError: the image is too large.
-    """
-    if image.nbytes > LARGEST_IMAGE:
-        raise CaffeError(f"An image of shape {list(image.shape)} is too large for a record.")
-    channels, height, width = image.shape
-    return datum_bytes(label, channels=channels, height=height, width=width, data=image.tobytes(), **fields)
+from pycaffe_lite.data.sources.idx import read_idx
+from pycaffe_lite.errors import FileError
+from pycaffe_lite.paths import find_file
+from pycaffe_lite.tools.databases import plain_datum
 
 
 class Mnist(NamedTuple):
@@ -86,14 +54,10 @@ def read_mnist(images: str, labels: str) -> Mnist:
 
 
 def _read(path: str, what: str) -> NDArray[Any]:
-    from pycaffe_lite.paths import find_file
-
     found = Path(find_file(path, what=what))
     if not found.is_file():
         raise FileError(f"{path}: expected an {what}, got no plain file.")
-    file = IdxFile(found)
-    file.wait(len(file.array))
-    return file.array
+    return read_idx(found)
 
 
 def _swapped(array: NDArray[Any]) -> str:

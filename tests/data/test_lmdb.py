@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pycaffe_lite.data.sources.lmdb_file import LmdbFile
+from pycaffe_lite.data.sources.lmdb import LmdbFile
 from pycaffe_lite.errors import CaffeError, FileError
 from rigs.golden_formats import FORMATS, table
 

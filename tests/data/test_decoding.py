@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,20 +10,17 @@ import numpy as np
 import pytest
 
 from pycaffe_lite.data.batches import Feed
-from pycaffe_lite.data.decode import is_opencvs
-from pycaffe_lite.data.decoders import Decoders
-from pycaffe_lite.data.records import Source
-from pycaffe_lite.data.shuffle import ShuffledSource
+from pycaffe_lite.data.images import is_opencvs
+from pycaffe_lite.data.records import ShuffledSource, Source
 from pycaffe_lite.data.sources.image_list import ImageListSource, ShuffledList
 from pycaffe_lite.data.sources.lmdb import LmdbSource
-from pycaffe_lite.data.sources.window_file import read_window_file
-from pycaffe_lite.data.sources.windows import Cutter, WindowFeed
+from pycaffe_lite.data.sources.windows import Cutter, WindowFeed, read_window_file
 from pycaffe_lite.data.transformer import Transformer
-from pycaffe_lite.errors import CaffeError, FileError, ShapeError
+from pycaffe_lite.errors import FileError, ShapeError
 from pycaffe_lite.parallel import set_num_threads
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto.caffe_pb2 import Datum, TransformationParameter
-from rigs.decoding_rig import decoding, feed
+from rigs.decoding_rig import feed
 
 THREADS = [1, 2, 8]
 RANDOM = {"crop_size": 17, "mirror": True, "mean_value": [104.5, 117, 123], "scale": 0.1}
@@ -60,55 +55,6 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "LMDB": lambda folder: LmdbSource(folder / "db"),
     "shuffled LMDB": lambda folder: ShuffledSource(LmdbSource(folder / "db"), 5),
 }
-
-# -- for_each ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("threads", THREADS)
-def test_every_part_is_done_once(threads: int) -> None:
-    set_num_threads(threads)
-    decoders = Decoders()
-    for length in (0, 1, 5, 100):
-        done: list[int] = []
-        decoders.for_each(length, done.append)
-        assert sorted(done) == list(range(length))
-    decoders.close()
-
-
-def test_parts_are_done_at_the_same_time() -> None:
-    set_num_threads(3)
-    decoders, barrier = Decoders(), threading.Barrier(3, timeout=30)
-    decoders.for_each(3, lambda i: barrier.wait())
-    decoders.close()
-
-
-@pytest.mark.parametrize("threads", THREADS)
-def test_the_first_error_in_order_is_raised(threads: int) -> None:
-    set_num_threads(threads)
-    decoders = Decoders()
-
-    def fail(i: int) -> None:
-        time.sleep(0.01 if i == 2 else 0)
-        if i >= 2:
-            raise CaffeError(f"part {i}")
-
-    for _ in range(3):
-        with pytest.raises(CaffeError, match="part 2"):
-            decoders.for_each(9, fail)
-    decoders.close()
-
-
-def test_threads_end_and_come_again() -> None:
-    set_num_threads(4)
-    decoders, before = Decoders(), decoding()
-    for _ in range(2):
-        decoders.for_each(50, lambda i: time.sleep(0.0005))
-        assert before < decoding() <= before + 3
-        decoders.close()
-        assert decoding() == before
-
-
-# -- batches -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SOURCES)

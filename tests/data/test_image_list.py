@@ -1,22 +1,22 @@
-"""Lists of images, Caffe's shuffle, and the pixels of files."""
+"""Lists of images, and Caffe's shuffle."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pycaffe_lite.data.images import ListedImage, find_folder, pixels, read_bytes, read_list, resize, shuffled
-from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
+from pycaffe_lite.data.images import pixels, read_bytes
+from pycaffe_lite.data.sources.image_list import ListedImage, find_folder, read_image_list, shuffled
+from pycaffe_lite.errors import FileError
 from pycaffe_lite.rng import Generator
 from rigs.golden_formats import FORMATS
 
 
 def listed(tmp_path: Path, text: bytes) -> list[ListedImage]:
     (tmp_path / "list.txt").write_bytes(text)
-    return read_list(str(tmp_path / "list.txt"))
+    return read_image_list(str(tmp_path / "list.txt"))
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_lines_that_are_refused(tmp_path: Path, text: bytes, problem: str) -> No
 def test_missing_lists_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileError, match=rf'no list of images "no.txt": looked for {tmp_path}/no.txt from the working'):
-        read_list("no.txt")
+        read_image_list("no.txt")
     with pytest.raises(FileError, match=r"Cannot read .*: it is a folder"):
-        read_list(str(tmp_path))
+        read_image_list(str(tmp_path))
     with pytest.raises(FileError, match=rf'no root folder of images "no": looked for {tmp_path}/no'):
         find_folder("no")
     (tmp_path / "file").write_text("x")
@@ -82,7 +82,7 @@ SHUFFLED = np.load(FORMATS / "transform" / "train_image_shuffle.npz")
 def two_epochs() -> list[ListedImage]:
     """As ImageData with `shuffle` reads: its generator is seeded with the run's first word."""
     generator = Generator(Generator(101).word())
-    first = shuffled(read_list(str(FORMATS / "images.txt")), generator)
+    first = shuffled(read_image_list(str(FORMATS / "images.txt")), generator)
     return first + shuffled(first, generator)
 
 
@@ -94,7 +94,7 @@ def test_pixels_are_those_of_caffe() -> None:
     pytest.importorskip("cv2")
     data = SHUFFLED["data"].reshape(-1, 3, 10, 12)
     for image, values in zip(two_epochs(), data[:40], strict=True):
-        np.testing.assert_array_equal(golden(image.name), values)
+        np.testing.assert_array_equal(pixels(read_bytes(str(FORMATS / "images" / image.name))), values)
 
 
 def test_shuffling_keeps_every_item() -> None:
@@ -108,49 +108,3 @@ def test_words_beyond_the_last_part_are_passed_over(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(generator, "word", lambda: next(words))
     # Three equal parts leave the last word over; two leave none.
     assert shuffled("abc", generator) == ["b", "c", "a"]
-
-
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=rf"no.png: no such file \({tmp_path}/no.png\)"):
-        read_bytes(str(tmp_path / "no.png"))
-    with pytest.raises(FileError, match="not a plain file"):
-        read_bytes(str(tmp_path))
-    with pytest.raises(FileError, match="not a plain file"):
-        read_bytes("/dev/zero")
-    with pytest.raises(FileError, match="no such file"):
-        read_bytes("nul\0byte")
-    (tmp_path / "empty.png").write_bytes(b"")
-    with pytest.raises(FileError, match="expected an image file, got 0 bytes"):
-        read_bytes(str(tmp_path / "empty.png"))
-    with open(tmp_path / "large.png", "wb") as file:
-        file.truncate(2**31)
-    with pytest.raises(FileError, match="expected an image file, got 2147483648 bytes"):
-        read_bytes(str(tmp_path / "large.png"))
-
-
-def golden(name: str, **options: int) -> np.ndarray:
-    return pixels(read_bytes(str(FORMATS / "images" / name)), **options)
-
-
-def test_resizes_as_caffe_does() -> None:
-    pytest.importorskip("cv2")
-    expected = np.load(FORMATS / "db" / "resized_lmdb.npz")["data"]
-    for line, values in zip(read_list(str(FORMATS / "big.txt")), expected, strict=True):
-        np.testing.assert_allclose(
-            golden(line.name, height=14, width=9).astype(int), values, rtol=0, atol=2 if ".jpg" in line.name else 0
-        )
-
-
-def test_one_size_alone_is_none() -> None:
-    pytest.importorskip("cv2")
-    assert golden("img00.png", height=5).shape == golden("img00.png", width=5).shape == (3, 10, 12)
-    assert golden("img00.png", color=False, height=5, width=4).shape == (1, 5, 4)
-
-
-def test_sizes_beyond_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("cv2")
-    with pytest.raises(CaffeError, match="cannot resize an image to height 2147483647 and width 2147483647"):
-        resize(np.zeros((3, 2, 2), np.uint8), 2**31 - 1, 2**31 - 1)
-    monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(MissingExtra, match=r"pycaffe-lite\[images\]"):
-        resize(np.zeros((3, 2, 2), np.uint8), 1, 1)

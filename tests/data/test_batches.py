@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pycaffe_lite.data.pieces import Pieces
+from pycaffe_lite.data.batches import Pieces
 from pycaffe_lite.data.records import Records, Source
 from pycaffe_lite.errors import CaffeError
 from rigs.decoding_rig import Slow, feed
