@@ -16,6 +16,7 @@ import numpy as np
 
 from pycaffe_lite import blob as engine
 from pycaffe_lite.blob import Array
+from pycaffe_lite.pycaffe.faults import BadType
 
 Others = Callable[[], Iterable[engine.Blob]]
 
@@ -84,7 +85,7 @@ class Blob:
         """
         for length in shape:
             if not isinstance(length, (int, np.integer)):
-                raise TypeError(f"Blob.reshape takes lengths one by one, such as reshape(1, 3, 8, 8), got {length!r}.")
+                raise BadType(f"Blob.reshape takes lengths one by one, such as reshape(1, 3, 8, 8), got {length!r}.")
         self._lender.pin(self.inner)
         self.inner.reshape(*shape)
 

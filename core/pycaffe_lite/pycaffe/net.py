@@ -26,6 +26,7 @@ from pycaffe_lite.net.weights import copy_fitted, fit, weights_of
 from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto.caffe_pb2 import NetParameter
 from pycaffe_lite.pycaffe.blob import Blob, Lender
+from pycaffe_lite.pycaffe.faults import BadType, BadValue
 from pycaffe_lite.pycaffe.layer import layer_of
 from pycaffe_lite.pycaffe.users_errors import as_raised
 from pycaffe_lite.pycaffe.vectors import BlobVec, DtypeVec, IntVec, LayerVec, StringVec
@@ -66,11 +67,11 @@ class Net:
     ) -> None:
         if args and isinstance(args[0], (str, os.PathLike)):
             if len(args) != 2 or phase is not None or weights is not None:
-                raise TypeError("Expected Net(network_file, weights, phase), or Net(network_file, phase, …).")
+                raise BadType("Expected Net(network_file, weights, phase), or Net(network_file, phase, …).")
             weights, phase = args
         elif args:
             if phase is not None or len(args) > 4:
-                raise TypeError("Expected Net(network_file, phase, level, stages, weights), got more arguments.")
+                raise BadType("Expected Net(network_file, phase, level, stages, weights), got more arguments.")
             named: list[Any] = [level, stages, weights]
             phase, level, stages, weights = [*args, *named[len(args) - 1 :]]
         source, state = _source(network_file), _phase(phase)
@@ -235,7 +236,7 @@ class Net:
     def _check_layers(self, *numbers: int) -> None:
         for number in numbers:
             if not 0 <= number < len(self.inner.nodes):
-                raise ValueError(f"Expected the number of a layer, 0 to {len(self.inner.nodes) - 1}, got {number}.")
+                raise BadValue(f"Expected the number of a layer, 0 to {len(self.inner.nodes) - 1}, got {number}.")
 
     def forward(
         self,
@@ -301,7 +302,7 @@ class Net:
             return self._layer_names.index(name)
         except ValueError:
             hint = did_you_mean(str(name), self._layer_names)
-            raise ValueError(f'Net "{self.inner.name}" has no layer {name!r}{hint}') from None
+            raise BadValue(f'Net "{self.inner.name}" has no layer {name!r}{hint}') from None
 
     def _fill(self, given: Mapping[str, NDArray[Any]], wanted: list[str], which: str) -> None:
         if set(given) != set(wanted):
@@ -406,7 +407,7 @@ class Net:
 
     def _call_back(self, when: str, callback: Callable[[int], object]) -> None:
         if not callable(callback):
-            raise TypeError(f"{when} expects a function of the layer's number, got {callback!r}.")
+            raise BadType(f"{when} expects a function of the layer's number, got {callback!r}.")
         self.inner.callbacks.setdefault(when, []).append(callback)
 
     # -- arrays to read from ---------------------------------------------------------------------------------
@@ -461,7 +462,7 @@ class Net:
     def share_with(self, other: Net) -> None:
         """Uses the parameters of another net's layers of the same names: both nets read and write the same memory."""
         if not isinstance(other, Net):
-            raise TypeError(f"share_with expects a Net, got {other!r}.")
+            raise BadType(f"share_with expects a Net, got {other!r}.")
         for net in (self, other):
             net.keep_params_in_place()
         self.inner.share_trained_layers_with(other.inner)
@@ -486,9 +487,9 @@ def _source(network_file: PathLike | NetParameter) -> str | NetParameter:
 
 def _phase(phase: Any) -> int:
     if phase is None:
-        raise TypeError("Net() needs a phase: Net(network_file, caffe.TEST) or Net(network_file, weights, caffe.TEST).")
+        raise BadType("Net() needs a phase: Net(network_file, caffe.TEST) or Net(network_file, weights, caffe.TEST).")
     if isinstance(phase, bool) or phase not in (TRAIN, TEST):
-        raise TypeError(f"Expected caffe.TRAIN or caffe.TEST as the phase of a net, got {phase!r}.")
+        raise BadType(f"Expected caffe.TRAIN or caffe.TEST as the phase of a net, got {phase!r}.")
     return int(phase)
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
+from pycaffe_lite.pycaffe.faults import BadType
 from pycaffe_lite.pycaffe.net import Net
 from pycaffe_lite.pycaffe.users_errors import as_raised
 from pycaffe_lite.pycaffe.vectors import NetVec
@@ -36,7 +37,7 @@ class Solver:
 
     def __init__(self, solver_file: PathLike) -> None:
         if not self.type:
-            raise TypeError("caffe.Solver has no update rule; call caffe.SGDSolver or another, or caffe.get_solver.")
+            raise BadType("caffe.Solver has no update rule; call caffe.SGDSolver or another, or caffe.get_solver.")
         text = solver_text(os.fspath(solver_file))
         self._callbacks: list[tuple[Callback, Callback]] = []
         made = _driven(class_of(self.type), self._callbacks)
@@ -125,7 +126,7 @@ class Solver:
             on_gradients_ready: between the passes and the update.
         """
         if not (callable(on_start) and callable(on_gradients_ready)):
-            raise TypeError("add_callback expects two functions without arguments, on_start and on_gradients_ready.")
+            raise BadType("add_callback expects two functions without arguments, on_start and on_gradients_ready.")
         self._callbacks.append((on_start, on_gradients_ready))
 
     def _let_go(self) -> None:
