@@ -42,6 +42,7 @@ COMMANDS = {
         "pycaffe_lite_cli.extract_features:extract_features",
         "Put the values of a net's blobs into databases.",
     ),
+    "summary": ("pycaffe_lite_cli.summary:summary", "Show a net's layers, shapes, parameters, multiply-adds, memory."),
     "data-info": ("pycaffe_lite_cli.data_info:data_info", "Show what is in a source of data."),
     "upgrade-net": (
         "pycaffe_lite_cli.upgrade_net:upgrade_net",
