@@ -82,9 +82,12 @@ def nice_step(span: float, intervals: int) -> float:
 
 
 def x_axis(end: float, intervals: int) -> Axis:
-    """From 0 to exactly `end`."""
-    step = max(1, round(nice_step(end, intervals)))
-    return Axis(0, end, tuple(range(0, int(end) + 1, step)))
+    """From 0 to exactly `end`; the ticks are whole numbers unless it is below 1."""
+    step = nice_step(end, intervals)
+    if end >= 1:
+        step = max(1, round(step))
+    ticks = (float(f"{step * i:.12g}") for i in range(int(end / step + SLACK) + 1))
+    return Axis(0, end, tuple(ticks))
 
 
 def y_axis(values: Sequence[float], log: bool) -> Axis:
@@ -281,7 +284,7 @@ def _x_axis_rows(x: Axis, name: str, canvas: Canvas, margin: int) -> list[str]:
     for value in x.ticks:
         column = canvas.position(x.place(value) or 0, 0)[0] // canvas.dots[0]
         line[column] = tick
-        text = str(int(value))
+        text = f"{value:.12g}"
         start = min(margin + 2 + column - len(text) // 2, margin + 2 + canvas.columns - len(text))
         labels = labels.ljust(start) + text
     axis = f"{' ' * margin} {corner}{''.join(line)}"
