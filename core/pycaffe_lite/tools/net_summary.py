@@ -127,7 +127,7 @@ def _without_data(text: NetText, state: NetState, batch: int | None) -> tuple[Ne
         elif copy.type == "DummyData" and batch is not None and not has_data:
             _set_batch(copy.dummy_data_param.shape, batch)
         else:
-            _clear_fillers(copy)
+            clear_fillers(copy)
     lines = [text.layer_lines[i] for i in _kept(text.param.layer, layers)] if text.path else []
     return NetText(param, text.path, lines), types
 
@@ -154,7 +154,7 @@ def _set_batch(shapes: Iterable[Any], batch: int) -> None:
             shape.dim[0] = batch
 
 
-def _clear_fillers(message: Message) -> None:
+def clear_fillers(message: Message) -> None:
     """Fillers take time, and memory for what would else never be touched."""
     for field, value in message.ListFields():
         if field.message_type is None:
@@ -163,7 +163,7 @@ def _clear_fillers(message: Message) -> None:
             message.ClearField(field.name)
         else:
             for part in value if _is_repeated(value) else [value]:
-                _clear_fillers(part)
+                clear_fillers(part)
 
 
 def _is_repeated(value: Any) -> bool:
