@@ -119,10 +119,7 @@ def _count_users(
     for i, layer in enumerate(layers):
         for j, name in enumerate(layer.bottom):
             if name not in current:
-                raise CaffeError(
-                    f'{locations[i]}layer "{layer.name}" ({layer.type}): bottom {j}, "{name}", is no top of a layer '
-                    f"before it; {_known(name, current, left_out)}"
-                )
+                raise missing_bottom(layer, j, locations[i], list(current), left_out)
             producer[i, j] = current[name]
             users[current[name]] += 1
         for j, name in enumerate(layer.top):
@@ -133,7 +130,26 @@ def _count_users(
     return producer, users
 
 
-def _known(name: str, current: dict[str, Top], left_out: Sequence[LayerParameter]) -> str:
+def missing_bottom(
+    layer: LayerParameter, index: int, location: str, tops: list[str], left_out: Sequence[LayerParameter]
+) -> CaffeError:
+    """What to say of a bottom that no layer makes.
+
+    Args:
+        layer: the layer that reads it.
+        index: which of its bottoms it is.
+        location: `file:line: ` of the layer.
+        tops: the blobs there are so far.
+        left_out: the layers that their rules leave out.
+    """
+    name = layer.bottom[index]
+    return CaffeError(
+        f'{location}layer "{layer.name}" ({layer.type}): bottom {index}, "{name}", is no top of a layer '
+        f"before it; {_known(name, tops, left_out)}"
+    )
+
+
+def _known(name: str, current: list[str], left_out: Sequence[LayerParameter]) -> str:
     """The end of the sentence: who would make the blob, or which blobs there are."""
     maker = next((layer for layer in left_out if name in layer.top), None)
     if maker is not None:
@@ -141,10 +157,10 @@ def _known(name: str, current: dict[str, Top], left_out: Sequence[LayerParameter
             f'layer "{maker.name}" ({maker.type}) makes it, but the phase, level or stage in its include or exclude '
             "rules leaves it out here."
         )
-    close = nearest(name, list(current))
+    close = nearest(name, current)
     if close and len(current) > _MOST_NAMES:
         return f'did you mean "{close}"?'
-    last = list(current)[-_MOST_NAMES:]
+    last = current[-_MOST_NAMES:]
     if len(last) < len(current):
         return f"the last of {len(current)} tops so far are {', '.join(last)}."
     return f"the tops so far are {', '.join(sorted(current))}." if current else "there are no tops so far."

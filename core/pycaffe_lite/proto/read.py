@@ -60,8 +60,13 @@ def read_net(path: str) -> NetText:
         CaffeError: an old form that cannot be upgraded.
     """
     path = os.fspath(path)
+    return net_of_text(read_text(path, "a net"), path)
+
+
+def net_of_text(text: str, path: str) -> NetText:
+    """The net of a text, as `read_net` reads it from a file."""
     lines: Lines = {}
-    param = parse(read_text(path, "a net"), NetParameter, path, lines)
+    param = parse(text, NetParameter, path, lines)
     layer_lines = upgrade_net(param, path, lines)
     return NetText(param, path, layer_lines)
 
@@ -79,8 +84,13 @@ def read_solver_text(path: str) -> SolverText:
         CaffeError: an old form that cannot be upgraded.
     """
     path = os.fspath(path)
+    return solver_of_text(read_text(path, "a solver"), path)
+
+
+def solver_of_text(text: str, path: str) -> SolverText:
+    """The solver of a text, as `read_solver_text` reads it from a file."""
     lines: Lines = {}
-    param = parse(read_text(path, "a solver"), SolverParameter, path, lines)
+    param = parse(text, SolverParameter, path, lines)
     upgrade_solver(param, path, lines)
     _complete_snapshot_prefix(param, path)
     return SolverText(param, path, lines)
