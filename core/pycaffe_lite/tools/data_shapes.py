@@ -43,7 +43,7 @@ def top_shapes(layer: LayerParameter, phase: int, place: Place) -> list[Shape]:
     try:
         return _of_data(layer, phase, place)
     except CaffeError:
-        shapes = _of_text(layer, place)
+        shapes = shapes_of_text(layer, place)
         if shapes is None:
             raise
         log.warning(
@@ -64,7 +64,7 @@ def _of_data(layer: LayerParameter, phase: int, place: Place) -> list[Shape]:
     return [blob.shape for blob in tops]
 
 
-def _of_text(layer: LayerParameter, place: Place) -> list[Shape] | None:
+def shapes_of_text(layer: LayerParameter, place: Place) -> list[Shape] | None:
     """Batch, channels, height and width, and a label for each image; None if the text does not say."""
     batch = getattr(layer, PARAMS[layer.type]).batch_size
     image = _image(layer, place) if layer.type in ("Data", "ImageData", "WindowData") else None
