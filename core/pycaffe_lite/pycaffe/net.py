@@ -81,11 +81,14 @@ class Net:
         weakref.finalize(self, inner.close)
 
     @classmethod
-    def of(cls, inner: engine.Net) -> Net:
-        """The pycaffe net over a net of the engine, which somebody else closes."""
+    def of(cls, inner: engine.Net, owner: object) -> Net:
+        """The pycaffe net over a net of the engine that is closed when its owner is gone, and keeps the owner alive."""
         self = cls.__new__(cls)
         self._wrap(inner)
+        self._owner = owner
         return self
+
+    _owner: object = None
 
     def _wrap(self, inner: engine.Net) -> None:
         self.inner = inner

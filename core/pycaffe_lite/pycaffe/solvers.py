@@ -23,6 +23,10 @@ PathLike = str | os.PathLike[str]
 Callback = Callable[[], object]
 
 
+class _Open:
+    """What a solver and its nets have in common: once nobody has it, they are closed."""
+
+
 class Solver:
     """Trains a net as its solver prototxt says. This is the base; the classes to call are those of the update rules.
 
@@ -44,17 +48,18 @@ class Solver:
         self.inner: EngineSolver = as_raised(lambda: made(text))
         # Like the real one's, pycaffe's loop goes on where a loss is infinite or not a number.
         self.inner.check_finite = False
-        weakref.finalize(self, self.inner.close)
+        self._open = _Open()
+        weakref.finalize(self._open, self.inner.close)
 
     @cached_property
     def net(self) -> Net:
         """The net that is trained."""
-        return Net.of(self.inner.net)
+        return Net.of(self.inner.net, self._open)
 
     @cached_property
     def test_nets(self) -> NetVec:
         """The nets for testing; from the first test on they use the parameters of `net`."""
-        nets = NetVec(Net.of(net) for net in self.inner.test_nets)
+        nets = NetVec(Net.of(net, self._open) for net in self.inner.test_nets)
         for net in nets:
             net.keep_params_in_place()  # which are those of the net that is trained, once a test has run
         return nets
