@@ -43,7 +43,8 @@ class WindowData(FeedLayer):
         context_pad: pixels of context around the window within the crop, default 0; less than half the crop.
         crop_mode: "warp" (default) resizes the window as it is, "square" makes it square first.
         cache_images: of no effect.
-    transform_param: crop_size, 1 or more; mirror; scale; mean_file or mean_value.
+        scale: default 1.
+    transform_param: crop_size, 1 or more; mirror; mean_file or mean_value. Its scale does nothing, as in Caffe.
 
     Errors: a file or an image that is missing, damaged, or does not fit; a window outside its image.
 
@@ -70,6 +71,12 @@ class WindowData(FeedLayer):
             raise self.error(f"expected context_pad below half of crop_size {crop}, got {param.context_pad}.")
         if not 0 <= param.fg_fraction <= 1:
             raise self.error(f"expected fg_fraction from 0 to 1, got {param.fg_fraction:g}.")
+        given = self.layer_param.transform_param.scale
+        if given not in (1, param.scale):
+            log.warning(
+                f'{self.location}layer "{self.name}" (WindowData): transform_param {{ scale: {given:g} }} does nothing '
+                "here, as in Caffe; write window_data_param { scale: … } to scale the windows."
+            )
 
     def _open_windows(self) -> WindowFeed:
         """Reads the window file; takes the words that Caffe takes, in its order."""
@@ -92,7 +99,7 @@ class WindowData(FeedLayer):
             param.fg_fraction,
             transform.mirror,
             self._read_mean(transform),
-            transform.scale,
+            param.scale,
             seed,
         )
 

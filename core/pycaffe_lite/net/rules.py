@@ -17,6 +17,19 @@ Top = tuple[int, int]
 _MOST_NAMES = 12
 
 
+class LeftOut(CaffeError):
+    """A bottom is a top of a layer that the net's state leaves out.
+
+    Args:
+        text: the sentence.
+        maker: that layer.
+    """
+
+    def __init__(self, text: str, maker: LayerParameter) -> None:
+        super().__init__(text)
+        self.maker = maker
+
+
 def filter_layers(
     layers: Sequence[LayerParameter], state: NetState, locations: Sequence[str]
 ) -> tuple[list[LayerParameter], list[str], list[LayerParameter]]:
@@ -119,10 +132,12 @@ def _count_users(
     for i, layer in enumerate(layers):
         for j, name in enumerate(layer.bottom):
             if name not in current:
-                raise CaffeError(
+                maker = next((other for other in left_out if name in other.top), None)
+                text = (
                     f'{locations[i]}layer "{layer.name}" ({layer.type}): bottom {j}, "{name}", is no top of a layer '
-                    f"before it{_known(name, current, left_out)}"
+                    f"before it{_known(name, current, maker)}"
                 )
+                raise LeftOut(text, maker) if maker is not None else CaffeError(text)
             producer[i, j] = current[name]
             users[current[name]] += 1
         for j, name in enumerate(layer.top):
@@ -133,9 +148,8 @@ def _count_users(
     return producer, users
 
 
-def _known(name: str, current: dict[str, Top], left_out: Sequence[LayerParameter]) -> str:
+def _known(name: str, current: dict[str, Top], maker: LayerParameter | None) -> str:
     """The end of the sentence: who would make the blob, or which blobs there are."""
-    maker = next((layer for layer in left_out if name in layer.top), None)
     if maker is not None:
         return (
             f'; layer "{maker.name}" ({maker.type}) makes it, but the phase, level or stage in its include or exclude '

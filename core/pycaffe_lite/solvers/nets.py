@@ -9,9 +9,10 @@ from typing import NamedTuple
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net
+from pycaffe_lite.net.rules import LeftOut
 from pycaffe_lite.paths import find_file
 from pycaffe_lite.phase import TEST, TRAIN
-from pycaffe_lite.proto.caffe_pb2 import NetParameter, NetState
+from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, NetState
 from pycaffe_lite.proto.read import NetText, SolverText, read_net
 
 
@@ -39,8 +40,14 @@ def make_nets(text: SolverText) -> tuple[Net, list[Net]]:
             what = f"net file: {source.value}" if isinstance(source.value, str) else source.field
             log.info(f"Creating test net (#{i}) specified by {what}")
             state = text.param.test_state[i] if text.param.test_state else None
-            made.append(_make(_text_of(source, text, read), TEST, state))
+            try:
+                made.append(_make(_text_of(source, text, read), TEST, state))
+            except LeftOut as problem:
+                raise CaffeError(
+                    f"{problem} {_state_hint(i, problem.maker, text.param.train_state, state or NetState())}"
+                ) from None
             _load_weights(made[-1], text)
+            _warn_of_own_values(made[0], made[-1], i)
     except BaseException:
         for net in made:
             net.close()
@@ -104,6 +111,50 @@ def _make(text: NetText, phase: int, state: NetState | None) -> Net:
     if state is not None:
         given.MergeFrom(state)
     return Net(text, state=given)
+
+
+def _state_hint(number: int, maker: LayerParameter, train: NetState, test: NetState) -> str:
+    """The sentence behind an error: which net it is, and what of the train net's state it would have needed.
+
+    Args:
+        number: of the test net.
+        maker: the layer that its state leaves out.
+        train, test: what the solver says of the states.
+    """
+    rules = [*maker.include, *maker.exclude]
+    asked = {stage for rule in rules for stage in (*rule.stage, *rule.not_stage)}
+    fields = [f'stage: "{stage}"' for stage in train.stage if stage in asked and stage not in test.stage]
+    if train.level != test.level and any(rule.HasField("min_level") or rule.HasField("max_level") for rule in rules):
+        fields.append(f"level: {train.level}")
+    which = f"This is the TEST net (#{number})"
+    if not fields:
+        return f"{which}."
+    return (
+        f"{which}: --stage, --level and train_state reach the train net alone; give the solver "
+        f"test_state {{ {' '.join(fields)} }}, once for each test net."
+    )
+
+
+def _warn_of_own_values(train: Net, test: Net, number: int) -> None:
+    """Warns of layers that only a test net has, and that share a parameter's name with a layer of the train net.
+
+    Test nets take parameters by the names of layers, as in Caffe: such a layer keeps what it was filled with.
+    """
+    owners: dict[str, str] = {}
+    for layer in train.layers:
+        for spec in layer.layer_param.param[: len(layer.blobs)]:
+            if spec.name:
+                owners.setdefault(spec.name, layer.name)
+    for layer in test.layers:
+        for spec in layer.layer_param.param[: len(layer.blobs)] if layer.name not in train.layer_names else ():
+            if spec.name in owners:
+                owner = owners[spec.name]
+                advice = "" if owner in test.layer_names else f'; name it "{owner}" as well'
+                log.warning(
+                    f'{layer.location}layer "{layer.name}" ({layer.type}) of test net (#{number}) keeps its own values '
+                    f'of "{spec.name}": those that layer "{owner}" trains go to the test layer of that name alone, as '
+                    f"in Caffe{advice}."
+                )
 
 
 def _load_weights(net: Net, text: SolverText) -> None:
