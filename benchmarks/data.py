@@ -34,7 +34,6 @@ import numpy as np
 from models import caffenet
 from nets import child
 
-from pycaffe_lite import get_solver
 from pycaffe_lite.data.batches import RecordFeed
 from pycaffe_lite.data.open import open_source
 from pycaffe_lite.data.prefetch import Prefetcher
@@ -46,6 +45,7 @@ from pycaffe_lite.data.transformer import Transformer
 from pycaffe_lite.parallel import set_num_threads
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto.caffe_pb2 import DataParameter, TransformationParameter
+from pycaffe_lite.solvers.registry import get_solver
 
 ROOT = Path(__file__).resolve().parent.parent
 MNIST = ROOT / "data/mnist/train-images-idx3-ubyte.gz"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -190,6 +192,32 @@ def test_the_log_goes_to_a_file_or_a_function(tmp_path: Path) -> None:
     pycaffe_lite.log.to(None)
     assert [line.partition("] ")[2] for line in lines] == ["one"]
     assert (tmp_path / "run.log").read_text().endswith("] two\n")
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: pycaffe_lite.init_log("x"), "a whole number as a level of the log, got 'x'"),
+        (lambda: pycaffe_lite.set_random_seed(1.5), "a whole number as a seed, got 1.5"),
+        (lambda: pycaffe_lite.set_solver_count(None), "a whole number as the count of solvers, got None"),
+        (lambda: pycaffe_lite.Net(3, 1), "the path of a net's prototxt, got 3"),
+        (lambda: pycaffe_lite.SGDSolver(None), "the path of a solver's prototxt, got None"),
+        (lambda: pycaffe_lite.log.to(5), "a stream, a function, a path or None, got 5"),
+    ],
+)
+def test_arguments_of_another_kind_are_a_type_error(call: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(sentence)):
+        call()
+
+
+def test_a_log_that_cannot_be_written_is_told_of_at_once(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="directory"):
+        pycaffe_lite.log.to(tmp_path)
+    (tmp_path / "folder").mkdir()
+    pycaffe_lite.log.to(tmp_path / "folder" / "run.log")
+    (tmp_path / "folder" / "run.log").unlink()
+    (tmp_path / "folder").rmdir()
+    pycaffe_lite.log("lost, and nothing else happens")
 
 
 def test_a_timer_measures() -> None:

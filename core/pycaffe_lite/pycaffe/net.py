@@ -26,7 +26,7 @@ from pycaffe_lite.net.weights import copy_fitted, fit, weights_of
 from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto.caffe_pb2 import NetParameter
 from pycaffe_lite.pycaffe.blob import Blob, Lender
-from pycaffe_lite.pycaffe.faults import BadType, BadValue
+from pycaffe_lite.pycaffe.faults import BadType, BadValue, path_text, whole_number
 from pycaffe_lite.pycaffe.layer import layer_of
 from pycaffe_lite.pycaffe.users_errors import as_raised
 from pycaffe_lite.pycaffe.vectors import BlobVec, DtypeVec, IntVec, LayerVec, StringVec
@@ -74,18 +74,22 @@ class Net:
                 raise BadType("Expected Net(network_file, phase, level, stages, weights), got more arguments.")
             named: list[Any] = [level, stages, weights]
             phase, level, stages, weights = [*args, *named[len(args) - 1 :]]
-        source, state = _source(network_file), _phase(phase)
-        path = None if weights is None else os.fspath(weights)
-        inner = as_raised(lambda: engine.Net(source, state, level=level, stages=stages or (), weights=path))
+        source, state, number = _source(network_file), _phase(phase), whole_number(level, "the level of a net")
+        names = _stages(stages)
+        path = None if weights is None else path_text(weights, "weights")
+        inner = as_raised(lambda: engine.Net(source, state, level=number, stages=names, weights=path))
         self._wrap(inner)
         weakref.finalize(self, inner.close)
 
     @classmethod
-    def of(cls, inner: engine.Net) -> Net:
-        """The pycaffe net over a net of the engine, which somebody else closes."""
+    def of(cls, inner: engine.Net, owner: object) -> Net:
+        """The pycaffe net over a net of the engine that is closed when its owner is gone, and keeps the owner alive."""
         self = cls.__new__(cls)
         self._wrap(inner)
+        self._owner = owner
         return self
+
+    _owner: object = None
 
     def _wrap(self, inner: engine.Net) -> None:
         self.inner = inner
@@ -442,22 +446,23 @@ class Net:
 
     def copy_from(self, path: PathLike) -> None:
         """Copies parameters from a weights file, binary or HDF5, into the layers of the same names."""
-        self.inner.copy_from(os.fspath(path))
+        self.inner.copy_from(path_text(path, "weights"))
 
     def save(self, path: PathLike) -> None:
         """Writes the parameters as a binary .caffemodel, whatever the name."""
-        self._write(os.fspath(path), BINARY)
+        self._write(path_text(path, "weights"), BINARY)
 
     def save_hdf5(self, path: PathLike) -> None:
         """Writes the parameters as HDF5, whatever the name."""
-        self._write(os.fspath(path), HDF5)
+        self._write(path_text(path, "weights"), HDF5)
 
     def _write(self, path: str, form: Format) -> None:
         write_atomically(path, form.weights_pieces(weights_of(self.inner.layers), self.inner.name))
 
     def load_hdf5(self, path: PathLike) -> None:
         """Copies parameters from an HDF5 file, whatever its name, into the layers of the same names."""
-        copy_fitted(fit(self.inner.layers, HDF5.read_weights(os.fspath(path), None), os.fspath(path)))
+        name = path_text(path, "weights")
+        copy_fitted(fit(self.inner.layers, HDF5.read_weights(name, None), name))
 
     def share_with(self, other: Net) -> None:
         """Uses the parameters of another net's layers of the same names: both nets read and write the same memory."""
@@ -482,7 +487,13 @@ class Net:
 def _source(network_file: PathLike | NetParameter) -> str | NetParameter:
     if isinstance(network_file, NetParameter):
         return network_file
-    return os.fspath(network_file)
+    return path_text(network_file, "a net's prototxt")
+
+
+def _stages(stages: Sequence[str] | None) -> list[str]:
+    if isinstance(stages, str) or not all(isinstance(name, str) for name in stages or ()):
+        raise BadType(f"Expected a list of names as the stages of a net, got {stages!r}.")
+    return list(stages or ())
 
 
 def _phase(phase: Any) -> int:
