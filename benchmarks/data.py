@@ -34,19 +34,18 @@ import numpy as np
 from models import caffenet
 from nets import child
 
-from pycaffe_lite import get_solver
-from pycaffe_lite.data.batches import Feed
+from pycaffe_lite.data.batches import RecordFeed
 from pycaffe_lite.data.open import open_source
 from pycaffe_lite.data.prefetch import Prefetcher
-from pycaffe_lite.data.records import Source
-from pycaffe_lite.data.shuffle import ShuffledSource
+from pycaffe_lite.data.records import ShuffledSource, Source
 from pycaffe_lite.data.sources.hdf5 import RowFeed
-from pycaffe_lite.data.sources.idx_file import IdxFile
+from pycaffe_lite.data.sources.idx import read_idx
 from pycaffe_lite.data.sources.image_list import ImageListSource
 from pycaffe_lite.data.transformer import Transformer
 from pycaffe_lite.parallel import set_num_threads
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto.caffe_pb2 import DataParameter, TransformationParameter
+from pycaffe_lite.solvers.registry import get_solver
 
 ROOT = Path(__file__).resolve().parent.parent
 MNIST = ROOT / "data/mnist/train-images-idx3-ubyte.gz"
@@ -97,13 +96,9 @@ def photo(seed: int) -> np.ndarray:
 
 def write_mnist(folder: Path, has: set[str]) -> tuple[np.ndarray, np.ndarray]:
     """MNIST as databases and an HDF5 file; returns its images and labels."""
-    from pycaffe_lite.tools.convert import plain_datum
-    from pycaffe_lite.tools.databases import write_database
+    from pycaffe_lite.tools.databases import plain_datum, write_database
 
-    files = [IdxFile(MNIST), IdxFile(MNIST.with_name("train-labels-idx1-ubyte.gz"))]
-    for file in files:
-        file.wait(len(file.array))
-    images, labels = (file.array for file in files)
+    images, labels = read_idx(MNIST), read_idx(MNIST.with_name("train-labels-idx1-ubyte.gz"))
     pairs = [(b"%08d" % i, plain_datum(images[i][np.newaxis], int(labels[i]))) for i in range(len(images))]
     for backend in {"lmdb", "leveldb"} & {EXTRAS[package] for package in has}:
         write_database(str(folder / f"mnist_{backend}"), backend, pairs)
@@ -120,8 +115,7 @@ def write_photos(folder: Path, has: set[str]) -> list[bytes]:
     """Photographs as files, a list of them, databases and a mean image; returns them as JPEG."""
     import cv2
 
-    from pycaffe_lite.tools.convert import datum_bytes, plain_datum
-    from pycaffe_lite.tools.databases import write_database
+    from pycaffe_lite.tools.databases import datum_bytes, plain_datum, write_database
     from pycaffe_lite.tools.means import mean_bytes
 
     photos = [photo(i) for i in range(PHOTOS)]
@@ -145,13 +139,16 @@ def write_photos(folder: Path, has: set[str]) -> list[bytes]:
 
 
 def opened(path: Path, backend: str) -> Source:
-    return open_source(DataParameter(source=str(path), backend=DataParameter.DB.Value(backend)))
+    source = open_source(DataParameter(source=str(path), backend=DataParameter.DB.Value(backend)))
+    if backend == "IDX":
+        source.read(len(source) - 1, 1)  # all of it decompressed, which the first epoch would do as it goes
+    return source
 
 
 def prefetched(source: Source, **transform: Any) -> Loop:
     """Our own loop over a source, as a Data layer has it."""
     transformer = Transformer(TransformationParameter(**transform), TRAIN, seed=1)
-    prefetcher = Prefetcher(Feed(source, transformer, BATCH), PREFETCH)
+    prefetcher = Prefetcher(RecordFeed(source, transformer, BATCH), PREFETCH)
 
     def loop() -> int:
         # More than lies there ready, so that no time goes by unmeasured.

@@ -12,6 +12,32 @@ from click.testing import CliRunner
 from pycaffe_lite import log, parallel, rng
 from rigs.idx_files import write_idx
 
+QUICK = {
+    "test_package.py",
+    "test_paths.py",
+    "test_proto_printer.py",
+    "test_proto_read.py",
+    "test_proto_text.py",
+    "test_proto_upgrade.py",
+    "test_golden_weights.py",
+    "test_golden_layers.py",
+    "test_golden_nets.py",
+    "test_golden_solvers.py",
+    "test_net.py",
+    "test_training_loop.py",
+    "test_cli.py",
+    "test_errors.py",
+    "test_train.py",
+    "test_test.py",
+}
+"""Files whose tests are quick, as are those of the layers' contract for each type's first case."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.name in QUICK:
+            item.add_marker(pytest.mark.quick)
+
 
 @pytest.fixture(autouse=True)
 def fresh_state() -> Iterator[None]:

@@ -11,10 +11,10 @@ import pytest
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.solvers.registry import get_solver
+from rigs import ROOT
 from rigs.cli_rig import Command
 from rigs.data_tools import run
 
-ROOT = Path(__file__).resolve().parent.parent
 SOLVERS = sorted((ROOT / "configs").glob("*/*solver.prototxt"))
 HERE = [path for path in SOLVERS if path.parent.name != "cifar10"]
 ELSEWHERE = [path for path in SOLVERS if path.parent.name == "cifar10"]

@@ -7,13 +7,14 @@ import importlib
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 import pycaffe_lite
+from rigs import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PACKAGES = {"pycaffe_lite": ROOT / "core" / "pycaffe_lite", "pycaffe_lite_cli": ROOT / "cli" / "pycaffe_lite_cli"}
 
@@ -23,6 +24,15 @@ def test_every_folder_with_modules_is_a_package() -> None:
         assert (folder / "py.typed").is_file(), name
         for path in folder.rglob("*.py"):
             assert (path.parent / "__init__.py").is_file(), path
+
+
+def test_the_wheel_holds_every_module() -> None:
+    """What pip has installed is what the wheel held; an editable installation holds nothing, and tells nothing."""
+    installed = {file.as_posix() for file in metadata.files("pycaffe-lite") or [] if file.parts[0] in PACKAGES}
+    if not installed:
+        pytest.skip("the installation is editable: there was no wheel")
+    ours = {path.relative_to(folder.parent).as_posix() for folder in PACKAGES.values() for path in folder.rglob("*.*")}
+    assert not {file for file in ours ^ installed if not file.endswith(".pyc")}
 
 
 @pytest.mark.parametrize("name", pycaffe_lite.__all__)

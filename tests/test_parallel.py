@@ -1,4 +1,4 @@
-"""The pool of threads, the cutting into pieces, scratch memory."""
+"""The pool of threads, the cutting into pieces, aligned memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pycaffe_lite import parallel
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.memory import aligned_bytes, scratch
+from pycaffe_lite.memory import aligned_bytes
 from pycaffe_lite.parallel import batch_slices, parallel_for, set_num_threads, slices
 
 
@@ -45,6 +45,20 @@ def test_it_returns_when_all_are_done() -> None:
 
     parallel_for(50, slow)
     assert out.all()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_the_first_error_in_order_is_raised(threads: int) -> None:
+    set_num_threads(threads)
+
+    def fail(piece: int) -> None:
+        time.sleep(0.01 if piece == 2 else 0)
+        if piece >= 2:
+            raise CaffeError(f"piece {piece}")
+
+    for _ in range(3):
+        with pytest.raises(CaffeError, match="piece 2"):
+            parallel_for(9, fail)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -124,17 +138,13 @@ def _interrupt() -> None:
 def test_an_interrupt_while_waiting_does_not_let_the_next_call_end_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that is still busy with the old job must not count as done with the new one."""
     set_num_threads(2)
-    pool = parallel._pool
-    assert pool is not None
+    parallel_for(2, lambda piece: None)
     release = threading.Event()
     main = threading.get_ident()
 
-    class InterruptedLock:
-        def acquire(self) -> None:
+    class InterruptedQueue:
+        def get(self) -> None:
             raise KeyboardInterrupt
-
-        def release(self) -> None:
-            """The thread that is late says that it is done; nobody listens."""
 
     started = threading.Barrier(2, timeout=30)
 
@@ -143,10 +153,9 @@ def test_an_interrupt_while_waiting_does_not_let_the_next_call_end_early(monkeyp
         if threading.get_ident() != main:
             release.wait(30)
 
-    monkeypatch.setattr(pool, "done", [InterruptedLock()])
+    monkeypatch.setattr(parallel._pool, "_done", InterruptedQueue())
     with pytest.raises(KeyboardInterrupt):
         parallel_for(2, wait_elsewhere)
-    assert parallel._pool is not pool
     out = np.zeros(8)
 
     def slow(piece: int) -> None:
@@ -182,19 +191,20 @@ def wait_for_pool_threads(count: int) -> int:
 def test_threads_that_are_not_needed_any_more_end() -> None:
     for threads in (1, 6, 3, 1):
         set_num_threads(threads)
+        parallel_for(2, lambda piece: None)
         assert wait_for_pool_threads(threads - 1) == threads - 1
 
 
 FORK = """
-import os, sys
+import os, sys, threading
 from pycaffe_lite import parallel
 parallel.set_num_threads(2)
 parallel.parallel_for(8, lambda piece: None)
 child = os.fork()
 if child == 0:
-    done = []
-    parallel.parallel_for(8, done.append)
-    os._exit(0 if sorted(done) == list(range(8)) else 1)
+    barrier = threading.Barrier(2, timeout=30)
+    parallel.parallel_for(2, lambda piece: barrier.wait())
+    os._exit(parallel.num_threads() != 2)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
@@ -203,6 +213,38 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_a_forked_child_makes_its_own_threads() -> None:
     command = [sys.executable, "-W", "ignore", "-c", FORK]
     assert subprocess.run(command, timeout=60, check=False).returncode == 0
+
+
+def test_without_more_threads_the_one_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(parallel, "start_thread", refuse)
+    done: list[int] = []
+    set_num_threads(3)
+    parallel_for(9, done.append)
+    assert done == list(range(9))
+
+
+def test_pools_do_not_wait_for_each_other() -> None:
+    """A feed decodes with threads of its own while the net computes; they end with their pool."""
+    set_num_threads(3)
+    pool, barrier = parallel.Pool("another"), threading.Barrier(9, timeout=30)
+    thread = threading.Thread(target=parallel_for, args=(3, lambda piece: barrier.wait()))
+    thread.start()
+    other = threading.Thread(target=parallel.Pool("third").run, args=(3, lambda piece: barrier.wait()))
+    other.start()
+    pool.run(3, lambda piece: barrier.wait())
+    thread.join(), other.join()
+    pool.close()
+    pool.run(3, [].append)
+    del pool
+    for _ in range(500):
+        if not any(thread.name == "another" for thread in threading.enumerate()):
+            break
+        time.sleep(0.01)
+    else:
+        pytest.fail("its threads are still there")
 
 
 # -- pieces ------------------------------------------------------------------------------------------------
@@ -235,23 +277,3 @@ def test_memory_begins_at_a_cache_line(nbytes: int) -> None:
         assert memory.nbytes == nbytes
         assert not memory.any()
         assert nbytes == 0 or memory.ctypes.data % 64 == 0
-
-
-def test_scratch_is_the_same_memory_again() -> None:
-    first = scratch("test", (3, 4), np.dtype(np.float32))
-    assert first.shape == (3, 4)
-    assert first.dtype == np.float32
-    smaller = scratch("test", (2,), np.dtype(np.float64))
-    assert np.shares_memory(first, smaller)
-    assert not np.shares_memory(first, scratch("another", (3, 4), np.dtype(np.float32)))
-    larger = scratch("test", (100, 100), np.dtype(np.float32))
-    assert np.shares_memory(larger, scratch("test", (3, 4), np.dtype(np.float32)))
-
-
-def test_scratch_of_another_thread_is_other_memory() -> None:
-    mine = scratch("test", (8,), np.dtype(np.float32))
-    theirs: list[np.ndarray] = []
-    thread = threading.Thread(target=lambda: theirs.append(scratch("test", (8,), np.dtype(np.float32))))
-    thread.start()
-    thread.join()
-    assert not np.shares_memory(mine, theirs[0])

@@ -8,7 +8,6 @@ import pytest
 
 from pycaffe_lite.errors import CaffeError, FileError
 from pycaffe_lite.paths import find_file
-from pycaffe_lite.proto.read import read_solver
 from pycaffe_lite.solvers.registry import get_solver
 from rigs.proto_rig import CLASSES, DATA, LOSS, RATE, write
 
@@ -82,9 +81,3 @@ def test_a_prefix_in_no_folder_is_refused_before_the_training(prefix: str, here:
     path = write(here / "solver.prototxt", f'net: "net.prototxt"\n{RATE}snapshot_prefix: "{prefix}"\n')
     with pytest.raises(CaffeError, match=r'solver.prototxt:3: .* to lie in a folder that exists.*"mkdir -p '):
         get_solver(path).solve()
-
-
-def test_a_prefix_that_is_there_stays_as_it_is(here: Path) -> None:
-    (here / "snapshots").mkdir()
-    path = write(here / "a" / "solver.prototxt", 'snapshot_prefix: "snapshots/toy"\n')
-    assert read_solver(path).snapshot_prefix == "snapshots/toy"

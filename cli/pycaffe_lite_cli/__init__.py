@@ -1,4 +1,9 @@
-"""The command line: one command a file, loaded when it is asked for."""
+"""The command line: one command a module or, with what it alone needs, a package; loaded when it is asked for.
+
+spelling  Caffe's ways to write an option, turned into click's
+options   the options that several commands take, and how a command begins
+terminal  what the terminal can show, and bars of progress
+"""
 
 from __future__ import annotations
 
@@ -11,48 +16,35 @@ import click
 
 from pycaffe_lite import __version__
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite_cli.options import canonical, normalise, spellings
+from pycaffe_lite.words import nearest
+from pycaffe_lite_cli.spelling import canonical, normalise, spellings
 
 COMMANDS = {
-    "train": ("pycaffe_lite_cli.train.command:train", "Train a net, from scratch, from weights or from a snapshot."),
-    "test": ("pycaffe_lite_cli.test:test", "Score a model: the outputs of its TEST net, averaged."),
-    "time": ("pycaffe_lite_cli.time:time", "Measure how long each layer takes."),
-    "device_query": (
-        "pycaffe_lite_cli.device_query:device_query",
-        "Show the processor and the libraries in use.",
-    ),
-    "lr-plot": ("pycaffe_lite_cli.lr_plot.command:lr_plot", "Draw the learning rate of solvers, without training."),
-    "convert-imageset": (
-        "pycaffe_lite_cli.convert_imageset:convert_imageset",
-        "Put the image files of a list into a database.",
-    ),
-    "convert-mnist": (
-        "pycaffe_lite_cli.convert_mnist:convert_mnist",
-        "Put MNIST's images and labels into a database.",
-    ),
-    "convert-cifar": (
-        "pycaffe_lite_cli.convert_cifar:convert_cifar",
-        "Put CIFAR-10 or CIFAR-100 into databases, with the mean image.",
-    ),
-    "compute-image-mean": (
-        "pycaffe_lite_cli.compute_image_mean:compute_image_mean",
-        "Compute the mean image of a database.",
-    ),
-    "extract-features": (
-        "pycaffe_lite_cli.extract_features:extract_features",
-        "Put the values of a net's blobs into databases.",
-    ),
-    "data-info": ("pycaffe_lite_cli.data_info:data_info", "Show what is in a source of data."),
-    "upgrade-net": (
-        "pycaffe_lite_cli.upgrade_net:upgrade_net",
-        "Write an older net, text or weights, in the present form.",
-    ),
-    "upgrade-solver": (
-        "pycaffe_lite_cli.upgrade_solver:upgrade_solver",
-        "Write an older solver in the present form.",
-    ),
+    "train": "Train a net, from scratch, from weights or from a snapshot.",
+    "test": "Score a model: the outputs of its TEST net, averaged.",
+    "time": "Measure how long each layer takes.",
+    "device_query": "Show the processor and the libraries in use.",
+    "lr-plot": "Draw the learning rate of solvers, without training.",
+    "convert-imageset": "Put the image files of a list into a database.",
+    "convert-mnist": "Put MNIST's images and labels into a database.",
+    "convert-cifar": "Put CIFAR-10 or CIFAR-100 into databases, with the mean image.",
+    "compute-image-mean": "Compute the mean image of a database.",
+    "extract-features": "Put the values of a net's blobs into databases.",
+    "summary": "Show a net's layers, shapes, parameters, multiply-adds, memory.",
+    "check": "Tell all that is wrong with a solver or a net.",
+    "parse-log": "Make tables of a training log.",
+    "plot-log": "Draw what training logs show.",
+    "deploy": "Make the net to run from the net to train.",
+    "export-weights": "Write parameters as npz or safetensors.",
+    "data-info": "Show what is in a source of data.",
+    "classify": "Say what images show.",
+    "detect": "Say what windows of images show.",
+    "python": "Run a script written for Caffe: its import caffe finds this.",
+    "python-path": "Print the folder for PYTHONPATH that lets import caffe find this.",
+    "upgrade-net": "Write an older net, text or weights, in the present form.",
+    "upgrade-solver": "Write an older solver in the present form.",
 }
-"""Each command's name: where its function is, and what it does in a line."""
+"""Each command's name, and what it does in a line; its function is that of its name, in the module of its name."""
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "convert-mnist-data": ("convert-mnist",),
@@ -74,12 +66,12 @@ class CaffeGroup(click.Group):
         name = _known_command(cmd_name)
         if name is None:
             return None
-        module, attribute = COMMANDS[name][0].split(":")
-        return getattr(importlib.import_module(module), attribute)
+        module = name.replace("-", "_")
+        return getattr(importlib.import_module(f"{__name__}.{module}"), module)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, short_help) for name, (_, short_help) in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0].startswith("-"):
@@ -97,6 +89,8 @@ class CaffeGroup(click.Group):
         command = self.get_command(ctx, args[0])
         if command is None:
             ctx.fail(_unknown_command(args[0]))
+        if command.context_settings.get("ignore_unknown_options"):  # what follows is for another program
+            return name, command, args[1:]
         implied = ALIASES.get(canonical(args[0]), ())[1:]
         return name, command, [*implied, *normalise(args[1:], spellings(command, ctx))]
 
@@ -128,10 +122,8 @@ def _command_first(args: list[str]) -> list[str]:
 
 
 def _unknown_command(name: str) -> str:
-    from difflib import get_close_matches
-
-    nearest = get_close_matches(canonical(name), [*COMMANDS, *ALIASES], n=1)
-    hint = f"Did you mean {nearest[0]}?" if nearest else f"The commands are {', '.join(COMMANDS)}."
+    close = nearest(canonical(name), [*COMMANDS, *ALIASES])
+    hint = f"Did you mean {close}?" if close else f"The commands are {', '.join(COMMANDS)}."
     return f"No such command: {name}. {hint}"
 
 

@@ -6,17 +6,15 @@ import contextlib
 
 import click
 
-from pycaffe_lite_cli.common import quiet_option, start
+from pycaffe_lite import log
+from pycaffe_lite_cli.options import SOURCES, quiet_option, start
+from pycaffe_lite_cli.terminal import progress
 
 
-@click.command(short_help="Compute the mean image of a database.")
+@click.command()
 @click.argument("source", metavar="INPUT_DB", type=click.Path())
 @click.argument("output", metavar="[OUTPUT_FILE]", required=False, type=click.Path())
-@click.option(
-    "--backend",
-    type=click.Choice(["lmdb", "leveldb", "idx", "npz", "csv"]),
-    help="The kind of database.  [default: seen from its files]",
-)
+@click.option("--backend", type=click.Choice(SOURCES), help="The kind of database.  [default: seen from its files]")
 @quiet_option
 def compute_image_mean(source: str, output: str | None, backend: str | None, quiet: bool) -> None:
     """Compute the mean of a database's images and write it as a .binaryproto, as Caffe's compute_image_mean.
@@ -28,11 +26,10 @@ def compute_image_mean(source: str, output: str | None, backend: str | None, qui
     Example:
       pycaffe-lite compute-image-mean cifar10_train_lmdb mean.binaryproto
     """
-    from pycaffe_lite import log
-    from pycaffe_lite.data.open import kind_of, length_of, open_kind
+    from pycaffe_lite.data.open import kind_of, open_kind
+    from pycaffe_lite.data.records import length_of
     from pycaffe_lite.tools.means import compute_mean, log_channel_means, mean_bytes
     from pycaffe_lite.writing import check_output, write_output
-    from pycaffe_lite_cli.progress import progress
 
     start(None, None, quiet)
     if output is not None:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pycaffe_lite_cli.common import backend_option, quiet_option, start
+from pycaffe_lite import log
+from pycaffe_lite_cli.options import backend_option, database_type, quiet_option, start
+from pycaffe_lite_cli.terminal import progress
 
 if TYPE_CHECKING:
     from pycaffe_lite.tools.cifar import Cifar
 
 
-@click.command(short_help="Put CIFAR-10 or CIFAR-100 into databases, with the mean image.")
+@click.command()
 @click.argument("folder", metavar="INPUT_FOLDER", type=click.Path())
 @click.argument("output", metavar="OUTPUT_FOLDER", type=click.Path())
-@click.argument("db_type", metavar="[DB_TYPE]", required=False, type=click.Choice(["lmdb", "leveldb"]))
+@click.argument("db_type", metavar="[DB_TYPE]", required=False, type=database_type)
 @backend_option
 @click.option(
     "--labels",
@@ -52,11 +54,9 @@ def convert_cifar(folder: str, output: str, db_type: str | None, backend: str, l
 
 
 def _convert(cifar: Cifar, train: str, test: str, backend: str, mean_path: str, quiet: bool) -> None:
-    from pycaffe_lite import log
     from pycaffe_lite.tools.databases import new_database, write_records
     from pycaffe_lite.tools.means import MeanImage, log_channel_means, mean_bytes
     from pycaffe_lite.writing import write_output
-    from pycaffe_lite_cli.progress import progress
 
     mean = MeanImage()
     with contextlib.ExitStack() as stack:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
-from pycaffe_lite_cli.common import backend_option, quiet_option, start, threads_option
+from pycaffe_lite import log
+from pycaffe_lite_cli.options import backend_option, quiet_option, start, threads_option
+from pycaffe_lite_cli.terminal import progress
 
 
-@click.command(short_help="Put the image files of a list into a database.")
+@click.command()
 @click.argument("folder", metavar="ROOTFOLDER", type=click.Path())
 @click.argument("list_path", metavar="LISTFILE", type=click.Path())
 @click.argument("database", metavar="DBNAME", type=click.Path())
@@ -65,16 +67,14 @@ def convert_imageset(
     """
     if seed is not None and not shuffle:
         raise click.UsageError("--seed needs --shuffle.")
-    from pycaffe_lite import log
-    from pycaffe_lite.data.images import find_folder, read_list, shuffled
+    from pycaffe_lite.data.sources.image_list import find_folder, read_image_list, shuffled
     from pycaffe_lite.rng import Generator
     from pycaffe_lite.tools.databases import check_new, write_database
     from pycaffe_lite.tools.image_set import ImageSet
-    from pycaffe_lite_cli.progress import progress
 
     start(None, threads, quiet)
     check_new(database)
-    images = read_list(list_path, label_dim)
+    images = read_image_list(list_path, label_dim)
     image_set = ImageSet(
         find_folder(folder), gray, max(0, resize_height), max(0, resize_width), check_size, encoded, encode_type
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
-from pycaffe_lite_cli.common import backend_option, quiet_option, start
+from pycaffe_lite import log
+from pycaffe_lite_cli.options import backend_option, quiet_option, start
+from pycaffe_lite_cli.terminal import progress
 
 
-@click.command(short_help="Put MNIST's images and labels into a database.")
+@click.command()
 @click.argument("images", metavar="IMAGES", type=click.Path())
 @click.argument("labels", metavar="LABELS", type=click.Path())
 @click.argument("database", metavar="DBNAME", type=click.Path())
@@ -22,10 +24,8 @@ def convert_mnist(images: str, labels: str, database: str, backend: str, quiet: 
     Example:
       pycaffe-lite convert-mnist train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz mnist_train_lmdb
     """
-    from pycaffe_lite import log
-    from pycaffe_lite.tools.convert import read_mnist
     from pycaffe_lite.tools.databases import check_new, write_database
-    from pycaffe_lite_cli.progress import progress
+    from pycaffe_lite.tools.mnist import read_mnist
 
     start(None, None, quiet)
     check_new(database)

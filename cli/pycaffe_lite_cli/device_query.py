@@ -23,7 +23,7 @@ EXTRAS = {
 }
 
 
-@click.command(short_help="Show the processor and the libraries in use.")
+@click.command()
 @click.option("--gpu", metavar="IDS", help="Accepted for Caffe's sake; there is only the CPU.")
 def device_query(gpu: str | None) -> None:
     """Show the processor, the BLAS and the versions of the libraries that a training uses.

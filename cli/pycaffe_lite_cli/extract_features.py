@@ -7,16 +7,18 @@ import os
 
 import click
 
-from pycaffe_lite_cli.common import quiet_option, start, threads_option
+from pycaffe_lite import log
+from pycaffe_lite_cli.options import database_type, quiet_option, start, threads_option
+from pycaffe_lite_cli.terminal import progress
 
 
-@click.command(short_help="Put the values of a net's blobs into databases.")
+@click.command()
 @click.argument("weights", metavar="WEIGHTS", type=click.Path())
 @click.argument("model", metavar="NET", type=click.Path())
 @click.argument("blobs", metavar="BLOB[,BLOB…]")
 @click.argument("databases", metavar="DBNAME[,DBNAME…]")
 @click.argument("batches", metavar="BATCHES", type=click.IntRange(1))
-@click.argument("backend", metavar="DB_TYPE", type=click.Choice(["lmdb", "leveldb"]))
+@click.argument("backend", metavar="DB_TYPE", type=database_type)
 @click.argument("device", metavar="[CPU|GPU [ID]]", nargs=-1)
 @threads_option
 @quiet_option
@@ -52,13 +54,11 @@ def extract_features(
 def _extract(
     weights: str, model: str, names: list[str], paths: list[str], batches: int, backend: str, quiet: bool
 ) -> None:
-    from pycaffe_lite import log
     from pycaffe_lite.net import Net
     from pycaffe_lite.phase import TEST
     from pycaffe_lite.tools.databases import check_new, new_database
     from pycaffe_lite.tools.features import check_blobs
     from pycaffe_lite.tools.features import extract_features as extract
-    from pycaffe_lite_cli.progress import progress
 
     for path in paths:
         check_new(path)

@@ -1,82 +1,120 @@
-"""Caffe's ways to spell an option, turned into click's.
-
-Caffe takes `--solver x`, `--solver=x`, `-solver x` and `-solver=x`; here, `_` and `-` within a name are the
-same, too.
-"""
+"""The options that several commands take, and how a command begins."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+import os
+from collections.abc import Callable
+from typing import Any
 
 import click
 
-Spellings = dict[str, tuple[str, int]]
+from pycaffe_lite import log
 
-_TRUE = {"true", "t", "yes", "y", "1"}
-_FALSE = {"false", "f", "no", "n", "0"}
+DATABASES = ("lmdb", "leveldb")
+SOURCES = (*DATABASES, "idx", "npz", "csv")
+"""What a Data layer reads: its backends."""
 
+database_type = click.Choice(DATABASES)
 
-def canonical(name: str) -> str:
-    """A command's or an option's name without leading dashes, and with - for _."""
-    return name.lstrip("-").replace("_", "-")
+backend_option = click.option(
+    "--backend", type=database_type, default="lmdb", show_default=True, help="The kind of database to make."
+)
 
+quiet_option = click.option("--quiet", is_flag=True, help="Log warnings and errors alone.")
 
-def spellings(command: click.Command, ctx: click.Context) -> Spellings:
-    """For each canonical name of an option: its declared spelling, and how many arguments it takes."""
-    options = [param for param in command.get_params(ctx) if isinstance(param, click.Option)]
-    return {
-        canonical(name): (name, _values(option))
-        for option in options
-        for name in (*option.opts, *option.secondary_opts)
-    }
-
-
-def _values(option: click.Option) -> int:
-    # An option whose value may be left out (click's flag_value) is not known to own what follows it.
-    may_stand_alone = option.is_flag or option.count or getattr(option, "_flag_needs_value", False)
-    return 0 if may_stand_alone else option.nargs
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    help="Threads to compute with; the results are the same for any number.  [default: one for each core]",
+)
 
 
-def normalise(args: Iterable[str], known: Spellings) -> list[str]:
-    """Rewrites the options among a command's arguments into the spelling in which the command declares them.
+def _check_gpu(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value and value != "all" and not all(part.isdigit() for part in value.split(",")):
+        raise click.BadParameter(f"expected device numbers, like 0 or 0,1, or all; got {value!r}.")
+    return value
 
-    What follows an option that takes a value is that value, whatever it looks like. What follows `--` is left
-    alone, as are numbers below zero and short options with their value (`-o x`, `-ox`). Flags may be written
-    as Caffe's are, `--gray=true`, `--gray=false` and `--nogray`.
+
+_gpu_option = click.option(
+    "--gpu", metavar="IDS", callback=_check_gpu, help="Accepted for Caffe's sake; there is only the CPU."
+)
+
+
+def computing_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --threads and --gpu."""
+    return threads_option(_gpu_option(command))
+
+
+def net_state_options(net: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Adds --level and --stage, which choose among the layers of a net.
+
+    Args:
+        net: what the help calls that net.
     """
-    rest = deque(args)
-    result: list[str] = []
-    while rest and rest[0] != "--":
-        token = rest.popleft()
-        name, equals, value = token.partition("=")
-        if not _is_option(token):
-            result.append(token)
-        elif (switch := _switch(name, equals, value.lower(), known)) is not None:
-            result += switch
-        elif canonical(name) not in known:
-            result.append(token if token[1] in known else f"--{token.lstrip('-')}")
-        else:
-            spelling, values = known[canonical(name)]
-            result += _with_value(spelling, value) if equals else [spelling]
-            result += [rest.popleft() for _ in range(min(0 if equals else values, len(rest)))]
-    return result + list(rest)
+    level = click.option("--level", type=int, default=0, show_default=True, help=f"The level of {net}'s state.")
+    stage = click.option("--stage", default="", metavar="A,B", help=f"The stages of {net}'s state.")
+    return lambda command: level(stage(command))
 
 
-def _switch(name: str, equals: str, value: str, known: Spellings) -> list[str] | None:
-    """What stands for a flag that is set as gflags has it; None if it is not one."""
-    flag, no_flag = canonical(name), ("", 1)
-    if equals:
-        spelling, values = known.get(flag, no_flag)
-        return None if values or value not in _TRUE | _FALSE else [spelling] * (value in _TRUE)
-    negated = flag.startswith("no") and flag not in known and not known.get(flag[2:].lstrip("-"), no_flag)[1]
-    return [] if negated else None
+def numbers(count: int | None, least: int) -> Callable[..., list[int] | None]:
+    """What makes of an option's `256,256` a list of whole numbers, and of an empty text one of none.
+
+    Args:
+        count: how many there have to be; None for any number.
+        least: the lowest that is allowed.
+    """
+
+    def parse(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
+        if value is None:
+            return None
+        parts = [part.strip() for part in value.split(",")] if value.strip() else []
+        wrong = not all(part.isdecimal() and len(part) < 10 and int(part) >= least for part in parts)
+        if wrong or (count is not None and len(parts) != count):
+            expected = "whole numbers" if count is None else f"{count} whole numbers"
+            raise click.BadParameter(f"expected {expected} of {least} or more, with commas between; got {value!r}.")
+        return [int(part) for part in parts]
+
+    return parse
 
 
-def _with_value(spelling: str, value: str) -> list[str]:
-    return [f"{spelling}={value}"] if spelling.startswith("--") else [spelling, value]
+def _check_mean(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if value == _MEAN and not os.path.exists(value):
+        raise click.BadParameter(f"there is no {value} here; give the net's own, or '' for none.")
+    return value
 
 
-def _is_option(token: str) -> bool:
-    """Whether it is an option, and not a value, a number below zero, or the `-` of standard input."""
-    return len(token) > 1 and token[0] == "-" and (token[1] == "-" or token[1].isalpha())
+def image_net_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds what says which net images go into and how, as Caffe's classify.py and detect.py have it."""
+    for option in reversed(_IMAGE_NET_OPTIONS):
+        command = option(command)
+    return command
+
+
+_FOLDER = "models/bvlc_reference_caffenet"
+_MEAN = "python/caffe/imagenet/ilsvrc_2012_mean.npy"
+_IMAGE_NET_OPTIONS = (
+    click.option("--model_def", metavar="FILE", default=f"{_FOLDER}/deploy.prototxt", show_default=True,
+                 help="The net, a prototxt with an Input layer."),
+    click.option("--pretrained_model", metavar="FILE", default=f"{_FOLDER}/bvlc_reference_caffenet.caffemodel",
+                 show_default=True, help="Its weights."),
+    click.option("--mean_file", metavar="FILE", default=_MEAN, show_default=True, callback=_check_mean,
+                 help="Subtract each channel's mean of this image, .npy or .binaryproto; '' for none."),
+    click.option("--input_scale", type=float, help="Multiply by this after the mean."),
+    click.option("--raw_scale", type=float, default=255.0, show_default=True,
+                 help="Multiply by this before the mean."),
+    click.option("--channel_swap", metavar="I,J,K", callback=numbers(None, 0),
+                 help="The order of the input's channels from RGB; '' for none.  [default: 2,1,0 for three channels]"),
+    click.option("--batch", type=click.IntRange(1), help="Images in a pass.  [default: as the net has it]"),
+    click.option("--gpu", is_flag=True, help="Accepted for Caffe's sake; there is only the CPU."),
+)  # fmt: skip
+
+
+def start(gpu: str | None, threads: int | None, quiet: bool = False) -> None:
+    """Sets log level and threads, and says that there is no GPU if one was asked for."""
+    from pycaffe_lite import parallel
+
+    log.set_level("W" if quiet else "I")
+    if threads is not None:
+        parallel.set_num_threads(threads)
+    if gpu:
+        log.warning(f"--gpu {gpu}: there is no GPU here; computing on the CPU.")

@@ -1,19 +1,20 @@
-"""What the terminal, or whatever standard output is, can show."""
+"""What the terminal shows: the characters that standard output has, and bars of progress on standard error."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
-from pycaffe_lite_cli.lr_plot.chart import Style
+from pycaffe_lite import log
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
-def stdout_style(log: bool) -> Style:
-    """A chart that fits the terminal; 80 columns where there is none."""
-    columns, rows = shutil.get_terminal_size((80, 24))
-    width, height = min(max(columns, 40), 120), min(max(rows - 8, 10), 24)
-    return Style(width, height, can_show("⣿┊┤"), wants_color(), log)
+T = TypeVar("T")
 
 
 def can_show(text: str) -> bool:
@@ -25,7 +26,7 @@ def can_show(text: str) -> bool:
     return True
 
 
-def printable(text: str) -> str:
+def encodable(text: str) -> str:
     """The text with ? for what the encoding of standard output does not have."""
     encoding = sys.stdout.encoding or "ascii"
     return text.encode(encoding, "replace").decode(encoding)
@@ -34,3 +35,39 @@ def printable(text: str) -> str:
 def wants_color() -> bool:
     """Whether standard output is a terminal whose user has not set NO_COLOR."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+@contextlib.contextmanager
+def progress_bar(unit: str, total: int | None, quiet: bool = False, done: int = 0) -> Iterator[tqdm | None]:
+    """Shows a bar while the context lasts, and log lines above it; gives None where there is no terminal.
+
+    Args:
+        unit: what it counts.
+        total: how many there will be; None: not known.
+        quiet: shows no bar.
+        done: how many there are at the beginning.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, initial=done, unit=f" {unit}", leave=False, dynamic_ncols=True) as bar:
+        log.set_sink(lambda line: tqdm.write(line, file=sys.stderr))
+        try:
+            yield bar
+        finally:
+            log.set_sink(None)
+
+
+@contextlib.contextmanager
+def progress(unit: str, total: int | None, quiet: bool = False) -> Iterator[Callable[[Iterable[T]], Iterable[T]]]:
+    """Gives a function that passes items through and counts them on a bar; see `progress_bar`."""
+    with progress_bar(unit, total, quiet) as bar:
+        yield iter if bar is None else partial(_counted, bar)
+
+
+def _counted(bar: tqdm, items: Iterable[T]) -> Iterator[T]:
+    for item in items:
+        yield item
+        bar.update()

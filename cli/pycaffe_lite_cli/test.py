@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import TYPE_CHECKING
+
 import click
 
-from pycaffe_lite_cli.common import computing_options, quiet_option, start
+from pycaffe_lite import log
+from pycaffe_lite_cli.options import computing_options, net_state_options, quiet_option, start
+
+if TYPE_CHECKING:
+    from pycaffe_lite.solvers.report import Output
 
 
-@click.command(short_help="Score a model: the outputs of its TEST net, averaged.")
+@click.command()
 @click.option("--model", metavar="FILE", help="The net, a prototxt.")
 @click.option("--weights", metavar="FILE[,FILE…]", help="Its weights, .caffemodel files.")
 @click.option("--iterations", type=click.IntRange(1), default=50, show_default=True, help="Batches to run.")
-@click.option("--level", type=int, default=0, show_default=True, help="The level of the net's state.")
-@click.option("--stage", default="", metavar="A,B", help="The stages of the net's state.")
+@net_state_options("the net")
 @computing_options
 @quiet_option
 def test(
@@ -35,33 +41,23 @@ def test(
         raise click.UsageError("Give the net to score: --model net.prototxt.")
     if not weights:
         raise click.UsageError("Give its weights: --weights net.caffemodel.")
-    from pycaffe_lite import log
     from pycaffe_lite.net import Net
     from pycaffe_lite.phase import TEST
+    from pycaffe_lite.solvers.outputs import mean_outputs, output_text
 
     start(gpu, threads, quiet)
     log.info("Use CPU.")
     net = Net(model, phase=TEST, level=level, stages=stage.split(","))
-    for path in weights.split(","):
-        net.copy_from(path)
-    log.info(f"Running for {iterations} iterations.")
-    try:
-        _score(net, iterations)
-    finally:
-        net.close()
+    with contextlib.closing(net):
+        for path in weights.split(","):
+            net.copy_from(path)
+        log.info(f"Running for {iterations} iterations.")
+        means, loss = mean_outputs(net, range(iterations), _log_batch)
+    log.info(f"Loss: {log.number(loss)}")
+    for output in means:
+        log.info(output_text(output))
 
 
-def _score(net, iterations: int) -> None:  # type: ignore[no-untyped-def]
-    from pycaffe_lite import log
-    from pycaffe_lite.solvers.loop import net_outputs, output_text
-
-    loss, sums = 0.0, [0.0] * 0
-    for batch in range(iterations):
-        loss += net.forward_loss()
-        outputs = net_outputs(net)
-        sums = [total + output.value for total, output in zip(sums or [0.0] * len(outputs), outputs, strict=True)]
-        for output in outputs:
-            log.info(f"Batch {batch}, {output.name} = {log.number(output.value)}")
-    log.info(f"Loss: {log.number(loss / iterations)}")
-    for output, total in zip(outputs, sums, strict=True):
-        log.info(output_text(output._replace(value=total / iterations)))
+def _log_batch(batch: int, outputs: list[Output]) -> None:
+    for output in outputs:
+        log.info(f"Batch {batch}, {output.name} = {log.number(output.value)}")

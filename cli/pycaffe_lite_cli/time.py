@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import time as clock
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
-from pycaffe_lite_cli.common import computing_options, start
+from pycaffe_lite import log
+from pycaffe_lite_cli.options import computing_options, net_state_options, start
 
 if TYPE_CHECKING:
     from pycaffe_lite.net import Net
 
 
-@click.command(short_help="Measure how long each layer takes.")
+@click.command()
 @click.option("--model", metavar="FILE", help="The net, a prototxt.")
+@click.option("--weights", metavar="FILE[,FILE…]", help="Its weights, .caffemodel files; else those of its fillers.")
 @click.option("--iterations", type=click.IntRange(1), default=50, show_default=True, help="Passes to measure.")
 @click.option("--phase", type=click.Choice(["TRAIN", "TEST"]), default="TRAIN", show_default=True, help="Which net.")
-@click.option("--level", type=int, default=0, show_default=True, help="The level of the net's state.")
-@click.option("--stage", default="", metavar="A,B", help="The stages of the net's state.")
+@net_state_options("the net")
 @computing_options
 def time(
-    model: str | None, iterations: int, phase: str, level: int, stage: str, gpu: str | None, threads: int | None
+    model: str | None,
+    weights: str | None,
+    iterations: int,
+    phase: str,
+    level: int,
+    stage: str,
+    gpu: str | None,
+    threads: int | None,
 ) -> None:
     """Measure forward and backward of each layer, in milliseconds.
 
@@ -31,7 +41,6 @@ def time(
     """
     if not model:
         raise click.UsageError("Give the net to measure: --model net.prototxt.")
-    from pycaffe_lite import log
     from pycaffe_lite import phase as phases
     from pycaffe_lite.net import Net
 
@@ -39,19 +48,17 @@ def time(
     log.info("Use CPU.")
     net = Net(model, phase=getattr(phases, phase), level=level, stages=stage.split(","))
     net.flatten()
-    try:
+    with contextlib.closing(net):
+        for path in weights.split(",") if weights else ():
+            net.copy_from(path)
         log.info("Performing Forward")
         log.info(f"Initial loss: {log.number(net.forward_loss())}")
         log.info("Performing Backward")
         net.backward_from_to(len(net.layers) - 1, 0)
         _measure(net, iterations)
-    finally:
-        net.close()
 
 
 def _measure(net: Net, iterations: int) -> None:
-    from pycaffe_lite import log
-
     log.info("*** Benchmark begins ***")
     log.info(f"Testing for {iterations} iterations.")
     forward, backward = [0.0] * len(net.layers), [0.0] * len(net.layers)
@@ -59,7 +66,7 @@ def _measure(net: Net, iterations: int) -> None:
     for iteration in range(1, iterations + 1):
         start_iteration = clock.perf_counter()
         for i in range(len(net.layers)):
-            forward[i] += _timed(lambda i=i: net.forward_from_to(i, i))
+            forward[i] += _timed(net.forward_from_to, i, i)
         for i in reversed(range(len(net.layers))):
             backward[i] += _timed(lambda i=i: net.backward_from_to(i, i))
         milliseconds = (clock.perf_counter() - start_iteration) * 1e3
@@ -68,16 +75,14 @@ def _measure(net: Net, iterations: int) -> None:
     _print_table(net, forward, backward, iterations, total)
 
 
-def _timed(function) -> float:  # type: ignore[no-untyped-def]
+def _timed(function: Callable[..., object], *args: int) -> float:
     """How long a call takes, in milliseconds."""
     begin = clock.perf_counter()
-    function()
+    function(*args)
     return (clock.perf_counter() - begin) * 1e3
 
 
 def _print_table(net: Net, forward: list[float], backward: list[float], iterations: int, total: float) -> None:
-    from pycaffe_lite import log
-
     log.info("Average time per layer: ")
     for name, ahead, back in zip(net.layer_names, forward, backward, strict=True):
         log.info(f"{name:>10}\tforward: {log.number(ahead / iterations)} ms.")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from pycaffe_lite_cli.common import quiet_option, start
+from pycaffe_lite import log
+from pycaffe_lite_cli.options import quiet_option, start
 
 
-@click.command(short_help="Write an older net, text or weights, in the present form.")
+@click.command()
 @click.argument("source", metavar="IN", type=click.Path())
 @click.argument("target", metavar="OUT", type=click.Path())
 @click.option(
@@ -26,7 +27,6 @@ def upgrade_net(source: str, target: str, binary: bool | None, quiet: bool) -> N
       pycaffe-lite upgrade-net old.prototxt new.prototxt
       pycaffe-lite upgrade-net old.caffemodel new.caffemodel
     """
-    from pycaffe_lite import log
     from pycaffe_lite.tools.upgrades import upgrade_net_file
 
     start(None, None, quiet)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from pycaffe_lite_cli.common import quiet_option, start
+from pycaffe_lite_cli.options import quiet_option, start
 
 
-@click.command(short_help="Write an older solver in the present form.")
+@click.command()
 @click.argument("source", metavar="IN", type=click.Path())
 @click.argument("target", metavar="OUT", type=click.Path())
 @quiet_option

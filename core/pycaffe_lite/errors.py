@@ -17,7 +17,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 
-class CaffeError(Exception):
+class CaffeError(RuntimeError):
     """A failure the user can cause and mend; the message is written for that user."""
 
 
@@ -47,6 +47,21 @@ class MissingExtra(CaffeError):
 
 class Diverged(CaffeError):
     """Training has come to a loss, gradient or parameter that is infinite or not a number."""
+
+
+@contextlib.contextmanager
+def told_by(tell: Callable[[str], CaffeError]) -> Iterator[None]:
+    """Lets `tell` say of a CaffeError where it has happened; a package that is missing, is missing everywhere.
+
+    Args:
+        tell: makes an error of the text of one, as `error` of a layer does.
+    """
+    try:
+        yield
+    except MissingExtra:
+        raise
+    except CaffeError as problem:
+        raise tell(str(problem)) from None
 
 
 @contextlib.contextmanager

@@ -3,6 +3,9 @@
 Work is cut into pieces whose number and bounds follow from the shapes alone, and partial results are added in the
 order of the pieces. Threads only decide who computes a piece, so any number of them gives the same bits. BLAS
 is kept to one thread while we compute: its own threads would cut by their number, and would compete with ours.
+
+The net computes on one pool, each feed decodes on one of its own and makes its batches on a thread; for all of them
+the first error in order is the one that is told, and all begin anew in a process that `fork` has made.
 """
 
 from __future__ import annotations
@@ -10,8 +13,10 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from itertools import count, pairwise
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -31,78 +36,153 @@ def available_cpus() -> int:
 
 
 class _Job:
-    """One parallel_for: its pieces are drawn from a shared counter (drawing is atomic under the GIL)."""
+    """One call of `run`: its pieces are drawn in order from a shared counter (drawing is atomic under the GIL)."""
 
     def __init__(self, pieces: int, body: Callable[[int], object]) -> None:
         self.pieces = pieces
         self.body = body
         self.counter = count()
-        self.error: BaseException | None = None
+        self.errors: list[tuple[int, BaseException]] = []
 
     def work(self) -> None:
+        piece = -1
         try:
             while (piece := next(self.counter)) < self.pieces:
                 self.body(piece)
         except BaseException as problem:
-            self.error = problem
+            self.pieces = 0  # no further one is begun; those before it are done or being done
+            self.errors.append((piece, problem))
+
+    def first_error(self) -> BaseException:
+        """The error of the first piece that has one; an interrupt, which is no piece's own, comes before all."""
+        return min(self.errors, key=lambda error: (isinstance(error[1], Exception), error[0]))[1]
 
 
-class _Pool:
-    """Threads that wait for jobs, one lock each to be woken and one to say that they are done."""
+class Pool:
+    """The thread that calls, and others that wait for its jobs: as many together as `num_threads` says.
 
-    def __init__(self, threads: int) -> None:
-        self.job: _Job | None = None
-        self.wake = [threading.Lock() for _ in range(threads - 1)]
-        self.done = [threading.Lock() for _ in range(threads - 1)]
-        self.busy = threading.Lock()
-        for lock in (*self.wake, *self.done):
-            lock.acquire()
-        for wake, done in zip(self.wake, self.done, strict=True):
-            threading.Thread(target=self._serve, args=(wake, done), daemon=True, name="pycaffe-lite").start()
+    They are made when they are first needed, and again after `close` and in a process that `fork` has made. They
+    never keep the interpreter from ending.
 
-    def _serve(self, wake: threading.Lock, done: threading.Lock) -> None:
-        np.seterr(all="ignore")  # infinities are computed as Caffe does; the solver looks at the results
-        while True:
-            wake.acquire()
-            job = self.job
-            if job is None:
-                return
+    Args:
+        name: of the threads.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._forget()
+        _pools.add(self)
+
+    def run(self, pieces: int, body: Callable[[int], object]) -> None:
+        """Calls body(0) … body(pieces - 1), in any order and from several threads.
+
+        Each call must write memory of its own. Called from within a body, or from a second thread at the same time,
+        it runs the calls one after the other.
+
+        Raises:
+            what the first of the calls in order raises that raises anything, for any number of threads.
+        """
+        helpers = min(num_threads(), pieces) - 1
+        if helpers < 1 or not self._busy.acquire(blocking=False):
+            for piece in range(pieces):
+                body(piece)
+            return
+        try:
+            if self._made_for != _threads:
+                self._make_helpers()
+            job = _Job(pieces, body)
+            for _ in range(helpers):
+                self._jobs.put(job)
             job.work()
-            done.release()
-
-    def run(self, job: _Job) -> None:
-        helpers = min(len(self.wake), job.pieces - 1)
-        self.job = job
-        for wake in self.wake[:helpers]:
-            wake.release()
-        job.work()
-        for done in self.done[:helpers]:
-            done.acquire()
-        if job.error is not None:
-            raise job.error
+            self._wait(helpers)
+        except BaseException:
+            # It may have come while waiting, so nobody knows which threads are done: others take their place.
+            self._end_helpers()
+            raise
+        finally:
+            self._busy.release()
+        if job.errors:
+            raise job.first_error()
 
     def close(self) -> None:
-        self.job = None
-        for wake in self.wake:
-            with contextlib.suppress(RuntimeError):  # a thread that an interrupt has kept from its job
-                wake.release()
+        """Ends the threads, if they are not at work; the next job makes new ones."""
+        if self._busy.acquire(blocking=False):
+            helpers = self._helpers
+            self._end_helpers()
+            self._busy.release()
+            for thread in helpers:
+                thread.join()
+
+    def __del__(self) -> None:
+        for _ in self._helpers:
+            self._jobs.put(None)
+
+    def _wait(self, helpers: int) -> None:
+        """Until what has been begun of the job is done; what has not been begun by now need not be."""
+        while not self._jobs.empty():
+            with contextlib.suppress(Empty):
+                self._jobs.get_nowait()
+                helpers -= 1
+        for _ in range(helpers):
+            self._done.get()
+
+    def _make_helpers(self) -> None:
+        self._end_helpers()
+        self._made_for = _threads
+        # An error says that there are no more threads: the interpreter ends, or the system has none to give.
+        with contextlib.suppress(RuntimeError):
+            for _ in range(_threads - 1):
+                self._helpers.append(start_thread(self._name, _help, self._jobs, self._done))
+
+    def _end_helpers(self) -> None:
+        for _ in self._helpers:
+            self._jobs.put(None)
+        self._forget_helpers()
+
+    def _forget_helpers(self) -> None:
+        self._made_for = 0
+        self._helpers: list[threading.Thread] = []
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._done: SimpleQueue[None] = SimpleQueue()
+
+    def _forget(self) -> None:
+        """After fork() the child has none of our threads, and perhaps a lock of one of them."""
+        self._busy = threading.Lock()
+        self._forget_helpers()
 
 
-_pool: _Pool | None = None
+def start_thread(name: str, run: Callable[..., object], *args: object) -> threading.Thread:
+    """Starts a thread that computes as the solver's own does, and does not keep the interpreter from ending."""
+
+    def begin() -> None:
+        np.seterr(all="ignore")  # infinities are computed as Caffe does; the solver looks at the results
+        run(*args)
+
+    thread = threading.Thread(target=begin, daemon=True, name=name)
+    thread.start()
+    return thread
+
+
+def _help(jobs: SimpleQueue[_Job | None], done: SimpleQueue[None]) -> None:
+    while (job := jobs.get()) is not None:
+        job.work()
+        done.put(None)
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+_pool = Pool("pycaffe-lite")
 _threads = 0
 
 
 def set_num_threads(threads: int) -> None:
     """Computes with that many threads from now on, 1 or more; the results do not depend on it."""
-    global _pool, _threads
+    global _threads
     if threads < 1:
         raise CaffeError(f"The number of threads must be 1 or more, got {threads}.")
     if threads == _threads:
         return
-    if _pool is not None:
-        _pool.close()
     _threads = threads
-    _pool = _Pool(threads) if threads > 1 else None
+    _pool.close()
 
 
 def num_threads() -> int:
@@ -166,9 +246,8 @@ one_blas_thread = _OneBlasThread()
 
 
 def _forget_threads() -> None:
-    """After fork() the child has none of our threads; new ones are made at need."""
-    global _pool, _threads
-    _pool, _threads = None, 0
+    for pool in list(_pools):
+        pool._forget()
     one_blas_thread.forget()
 
 
@@ -177,26 +256,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def parallel_for(pieces: int, body: Callable[[int], object]) -> None:
-    """Calls body(0) … body(pieces - 1), in any order and from several threads.
-
-    Each call must write memory of its own. Called from within a body, or from a second thread at the same time,
-    it runs the calls one after the other.
-    """
-    global _pool
-    pool = _pool if num_threads() > 1 and pieces > 1 else None
-    if pool is None or not pool.busy.acquire(blocking=False):
-        for piece in range(pieces):
-            body(piece)
-        return
-    try:
-        pool.run(_Job(pieces, body))
-    except KeyboardInterrupt:
-        # It may have come while waiting, so nobody knows which threads are done: others take their place.
-        pool.close()
-        _pool = _Pool(_threads)
-        raise
-    finally:
-        pool.busy.release()
+    """Calls body(0) … body(pieces - 1) from the threads that the net computes with; see `Pool.run`."""
+    _pool.run(pieces, body)
 
 
 def slices(length: int, pieces: int) -> list[slice]:

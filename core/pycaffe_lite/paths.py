@@ -74,7 +74,8 @@ def not_found(name: str, what: str, tried: list[str], folder: str = "") -> str:
     if not name:
         return f"Expected the path of a {what}, got an empty one."
     places = " and ".join(map(shown_path, tried))
-    meant = _nearest(name, tried, folder)
+    close = _nearest(name, tried, folder)
+    meant = f'; did you mean "{shown_path(close)}"?' if close else "."
     return f'There is no {what} "{shown_path(name)}": looked for {places} from {working_folder()}{meant}'
 
 
@@ -92,17 +93,13 @@ def working_folder() -> str:
         return "a working folder that is gone"
 
 
-def _nearest(name: str, tried: list[str], folder: str) -> str:
-    """The end of the sentence: what may have been meant, in the text's own folder or beside where it was looked for."""
+def _nearest(name: str, tried: list[str], folder: str) -> str | None:
+    """The path that may have been meant: of that name in the text's own folder, or of a name like it where it was
+    looked for."""
     base = re.split(r"[\\/]", name)[-1]
     path = os.path.join(folder, base)
     if base and len(base) < len(name) and os.path.exists(path):
-        return f'; did you mean "{shown_path(path)}"?'
-    return _similar(tried)
-
-
-def _similar(tried: list[str]) -> str:
-    """The end of the sentence: a file whose name is like the missing one's, if there is one."""
+        return path
     for path in tried:
         folder, base = os.path.split(path)
         try:
@@ -111,8 +108,8 @@ def _similar(tried: list[str]) -> str:
             continue
         close = nearest(os.path.splitext(base)[0], list(by_stem))
         if close:
-            return f'; did you mean "{os.path.join(folder, by_stem[close])}"?'
-    return "."
+            return os.path.join(folder, by_stem[close])
+    return None
 
 
 def read_text(path: str, what: str) -> str:

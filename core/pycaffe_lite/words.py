@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _LONGEST = 64
 
 
-def nearest(name: str, known: list[str]) -> str | None:
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = ".", quote: str = '"') -> str:
+    """The end of a sentence that refuses a name, with its full stop: the known name most like it, or `otherwise`."""
+    close = nearest(name, known)
+    return f"; did you mean {quote}{close}{quote}?" if close else otherwise
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like this one, if any is like it."""
     from difflib import get_close_matches
 

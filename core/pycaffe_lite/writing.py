@@ -18,11 +18,6 @@ class Checksum(NamedTuple):
     crc: int
 
 
-def is_hdf5(path: str) -> bool:
-    """Whether a path names an HDF5 file, by its extension as in Caffe."""
-    return os.fspath(path).endswith(".h5")
-
-
 def checksum(pieces: Iterable[bytes], size: int = 0, crc: int = 0) -> Checksum:
     """Length and CRC-32 of pieces, as one file."""
     for piece in pieces:
@@ -105,11 +100,8 @@ def write_output(path: str, data: bytes) -> None:
         FileError: it could not be written.
     """
     if os.path.exists(path) and not os.path.isfile(path):
-        try:
-            with open(path, "wb") as file:
-                file.write(data)
-        except OSError as problem:
-            raise FileError(f"Cannot write {path}: {problem.strerror or problem}.") from None
+        with _told(path), open(path, "wb") as file:
+            file.write(data)
     else:
         write_atomically(os.path.realpath(path), [data])
 

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 from pycaffe_lite import log
 from pycaffe_lite_cli import main
+from rigs import MNIST
 from rigs.golden_logs import FOLDER, comparable, same_log
-from rigs.lenet import MNIST
 
 pytest.importorskip("lmdb")
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs POSIX signals")

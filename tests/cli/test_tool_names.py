@@ -1,15 +1,9 @@
-"""Caffe's names for its tools, its way to write flags, and bars of progress."""
+"""Caffe's names for its tools."""
 
 from __future__ import annotations
 
-import sys
-
-import click
 import pytest
 
-from pycaffe_lite import log
-from pycaffe_lite_cli.options import normalise, spellings
-from pycaffe_lite_cli.progress import progress
 from rigs.data_tools import run
 
 NAMES = {
@@ -51,92 +45,3 @@ def test_a_slip_in_them_is_guessed() -> None:
 
 def test_options_before_them() -> None:
     assert "Missing argument 'LABELS'" in run("--backend=lmdb", "convert_mnist_data", "images", status=2).output
-
-
-@click.command()
-@click.option("--gray", is_flag=True)
-@click.option("--check_size", is_flag=True)
-@click.option("--binary/--text", default=None)
-@click.option("--name")
-def probe(**values: object) -> None:
-    """Has flags."""
-
-
-@pytest.mark.parametrize(
-    ("args", "expected"),
-    [
-        (["--gray=true"], ["--gray"]),
-        (["-gray=1", "-check_size=yes"], ["--gray", "--check_size"]),
-        (["--gray=false", "-check-size=F"], []),
-        (["--nogray", "-nocheck_size", "x"], ["x"]),
-        (["--no-gray"], []),
-        (["--gray", "false"], ["--gray", "false"]),
-        (["--binary=true"], ["--binary"]),
-        (["--gray=maybe"], ["--gray=maybe"]),
-        (["--name=true"], ["--name=true"]),
-        (["--noname"], ["--noname"]),
-        (["--nonsense"], ["--nonsense"]),
-        (["--name", "--nogray"], ["--name", "--nogray"]),
-        (["--", "--nogray"], ["--", "--nogray"]),
-    ],
-)
-def test_flags_as_gflags_has_them(args: list[str], expected: list[str]) -> None:
-    assert normalise(args, spellings(probe, click.Context(probe))) == expected
-
-
-class Terminal:
-    """A standard error that is a terminal."""
-
-    encoding = "utf-8"
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def isatty(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        self.text += text
-        return len(text)
-
-    def flush(self) -> None:
-        pass
-
-
-def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("COLUMNS", "80")
-    return terminal
-
-
-def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = on_a_terminal(monkeypatch)
-    log.set_level("I")
-    with progress("image", 3) as track:
-        for i in track(range(3)):
-            log.info(f"line {i}")
-    assert "| 0/3 [" in terminal.text
-    assert " image/s]" in terminal.text
-    for i in range(3):
-        assert f"] line {i}\n" in terminal.text
-    terminal.text = ""
-    log.info("afterwards")
-    assert terminal.text.endswith("] afterwards\n")
-    assert "\r" not in terminal.text
-
-
-def test_the_bar_goes_away_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = on_a_terminal(monkeypatch)
-    with pytest.raises(ZeroDivisionError), progress("image", None) as track:
-        for _ in track(range(3)):
-            raise ZeroDivisionError
-    assert terminal.text.endswith("\r")
-
-
-@pytest.mark.parametrize("quiet", [True, False])
-def test_no_bar_elsewhere(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, quiet: bool) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: quiet)
-    with progress("image", 3, quiet) as track:
-        assert list(track("abc")) == ["a", "b", "c"]
-    assert capsys.readouterr() == ("", "")

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from pycaffe_lite.formats.caffemodel import read_weights
+from rigs import MNIST
 from rigs.cli_rig import Command
 from rigs.golden_logs import FOLDER, SPEED
-from rigs.lenet import MNIST, mnist_sources
+from rigs.lenet import mnist_sources
 
 PACKAGES = {"LMDB": "lmdb", "LEVELDB": "plyvel"}
 SETTINGS = [f"--set={field}" for field in ("max_iter=30", "display=1", "test_interval=15", "snapshot=0")]

@@ -18,6 +18,15 @@ from pycaffe_lite.parallel import set_num_threads
 from rigs.decoding_rig import Slow, decoding, feed
 
 
+@pytest.fixture(autouse=True)
+def no_threads_of_other_tests() -> None:
+    """Feeds that earlier tests have dropped end their threads a moment later."""
+    gc.collect()
+    for _ in range(200):
+        if decoding():
+            time.sleep(0.01)
+
+
 def test_restoring_while_images_are_decoded() -> None:
     set_num_threads(4)
     before, prefetcher = decoding(), Prefetcher(feed(Slow()), 3)

@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 
 from pycaffe_lite import log
-from pycaffe_lite.data.batches import Feed
+from pycaffe_lite.data.batches import RecordFeed
 from pycaffe_lite.data.prefetch import Prefetcher, depth_for
-from pycaffe_lite.data.records import Records, Source
-from pycaffe_lite.data.shuffle import ShuffledSource
+from pycaffe_lite.data.records import Records, ShuffledSource, Source
 from pycaffe_lite.data.transformer import Transformer
 from pycaffe_lite.errors import CaffeError, ShapeError
 from pycaffe_lite.phase import TRAIN
@@ -46,9 +45,9 @@ class Counting(Source):
         self.closed = True
 
 
-def feed(source: Source | None = None, batch_size: int = 4, **fields: Any) -> Feed:
+def feed(source: Source | None = None, batch_size: int = 4, **fields: Any) -> RecordFeed:
     transformer = Transformer(caffe_pb2.TransformationParameter(**fields), TRAIN, seed=3)
-    return Feed(source or Counting(), transformer, batch_size)
+    return RecordFeed(source or Counting(), transformer, batch_size)
 
 
 @pytest.fixture

@@ -14,10 +14,15 @@ import pytest
 
 from pycaffe_lite.errors import FileError
 from pycaffe_lite.formats import caffemodel as weights
-from pycaffe_lite.formats.caffemodel import read_blob, read_state, read_weights
+from pycaffe_lite.formats import reading
+from pycaffe_lite.formats.blobproto import read_blob
+from pycaffe_lite.formats.caffemodel import read_weights
+from pycaffe_lite.formats.solverstate import read_state
+from pycaffe_lite.formats.wire import varint
 from pycaffe_lite.proto.caffe_pb2 import BlobProto, NetParameter, SolverState, V1LayerParameter
+from rigs import GOLDEN
 
-FORMATS = Path(__file__).parent.parent / "golden" / "formats"
+FORMATS = GOLDEN / "formats"
 CASES: dict[str, Any] = json.loads((FORMATS / "weights.json").read_text())
 NET = np.load(FORMATS / "weights" / "net.npz")
 FILES = sorted(str(path.name) for path in (FORMATS / "weights").glob("*.caffemodel") if "shared" not in path.name)
@@ -26,11 +31,6 @@ FILES = sorted(str(path.name) for path in (FORMATS / "weights").glob("*.caffemod
 def field(number: int, data: bytes) -> bytes:
     """A length-delimited field."""
     return varint(number << 3 | 2) + varint(len(data)) + data
-
-
-def varint(value: int) -> bytes:
-    groups = [value >> shift & 0x7F for shift in range(0, max(value.bit_length(), 1), 7)]
-    return bytes(group | 0x80 for group in groups[:-1]) + bytes(groups[-1:])
 
 
 def file(folder: Path, data: bytes) -> str:
@@ -213,7 +213,7 @@ def test_says_what_is_wrong_with_a_file(tmp_path: Path, data: bytes, problem: st
 
 @pytest.mark.parametrize("data", [layer() * 11, layer(*[SHAPE + field(5, FLOATS.tobytes())] * 11)])
 def test_no_net_has_that_many(tmp_path: Path, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "_MOST", 10)
+    monkeypatch.setattr(weights, "MOST", 10)
     with pytest.raises(FileError, match=r"more (layers|blobs) than any"):
         read_weights(file(tmp_path, data))
 
@@ -252,7 +252,7 @@ def test_paths_that_are_no_files(path: str) -> None:
 
 
 def test_refuses_what_is_larger_than_protobuf_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "LARGEST", 10)
+    monkeypatch.setattr(reading, "LARGEST", 10)
     with pytest.raises(FileError, match="larger than 2 GiB"):
         read_weights(file(tmp_path, GOOD))
 
@@ -271,7 +271,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 def test_memory_stays_in_proportion(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "_MOST", 1_000)
+    monkeypatch.setattr(weights, "MOST", 1_000)
     path = file(tmp_path, HOSTILE[name])
     tracemalloc.start()
     try:

@@ -10,9 +10,10 @@ import pytest
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TEST
+from rigs import GOLDEN
 from rigs.net_rig import inner_product, inputs, logged, make_net, messages
 
-WEIGHTS = Path(__file__).parent.parent / "golden" / "formats" / "weights"
+WEIGHTS = GOLDEN / "formats" / "weights"
 FILES = sorted(path.name for path in WEIGHTS.glob("*.caffemodel*") if not path.name.startswith("shared"))
 FOUR_AXES = {"old4d", "old4d_double", "v0", "v1"}
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.kernels import channel_layout, channels
+from pycaffe_lite.kernels import channels
 from pycaffe_lite.kernels.channels import Channels
 from pycaffe_lite.kernels.normalization import mean_and_variance
 from rigs.layer_rig import with_gaps
@@ -22,8 +22,8 @@ SHAPES = st.lists(st.integers(0, 5), min_size=0, max_size=4)
 def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small arrays once as one piece, and once in many, as large ones are."""
     if request.param == "cut":
-        monkeypatch.setattr(channel_layout, "PIECE", 4)
-        monkeypatch.setattr(channel_layout, "RUN", 2)
+        monkeypatch.setattr(channels, "PIECE", 4)
+        monkeypatch.setattr(channels, "RUN", 2)
         monkeypatch.setattr(channels, "SHORT", 3)
 
 
@@ -91,12 +91,12 @@ def test_large_arrays(shape: tuple[int, ...], order: tuple[int, ...]) -> None:
     layout = Channels(blob, 1, 2).layout if len(shape) > 1 else Channels(blob, 0, 1).layout
     assert len(layout.cuts) > 1
     widths = [(c.rows.stop - c.rows.start) * (c.columns.stop - c.columns.start) for c in layout.cuts]
-    assert max(widths) <= 2 * channel_layout.PIECE
+    assert max(widths) <= 2 * channels.PIECE
 
 
 def test_runs_are_long_where_channels_are_last() -> None:
     layout = Channels(Blob((4, 64, 56, 56), (0, 2, 3, 1)), 1, 2).layout
-    assert layout.shape[1] >= channel_layout.RUN
+    assert layout.shape[1] >= channels.RUN
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1)])

@@ -1,11 +1,11 @@
-"""elementwise: every element once, whatever the size, the shape and the memory order."""
+"""elementwise: every element once, whatever the size, the shape and the memory order; shared zeros."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from pycaffe_lite.kernels.elementwise import PIECE, WORTH_SHARING, elementwise, scratch_like
+from pycaffe_lite.kernels.elementwise import PIECE, WORTH_SHARING, elementwise, zeros_like
 from pycaffe_lite.parallel import set_num_threads
 
 LONG = 2 * WORTH_SHARING
@@ -54,8 +54,19 @@ def test_pieces_follow_the_memory_order() -> None:
     assert shapes == {(8, 200)}  # cut along the rows, the outermost axis of more than one element
 
 
-def test_scratch_has_the_memory_order_of_its_model() -> None:
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (0, 3), (2, 3, 4, 5), (3, 100_000)])
+def test_zeros_of_shape_and_type(shape: tuple[int, ...], dtype: type) -> None:
+    zeros = zeros_like(np.ones(shape, dtype))
+    assert (zeros.shape, zeros.dtype) == (shape, dtype)
+    assert not zeros.any()
+
+
+def test_zeros_have_the_memory_order_of_their_model() -> None:
     model = np.zeros((2, 3, 4, 5), np.float32).transpose(0, 3, 1, 2)
-    scratch = scratch_like("test", model, np.dtype(np.bool_))
-    assert scratch.shape == model.shape
-    assert scratch.strides == tuple(stride // 4 for stride in model.strides)
+    assert zeros_like(model).strides == model.strides
+
+
+def test_zeros_cannot_be_written_to() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        zeros_like(np.ones(3, np.float32))[0] = 1

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycaffe_lite.kernels.windows import Window
+from pycaffe_lite.kernels.windows import Col2im, Im2col, Span, Window
+from pycaffe_lite.memory import Loans
 
 
 @st.composite
@@ -33,7 +34,23 @@ Geometry = tuple[Window, tuple[int, ...]]
 CHANNELS = st.sampled_from([1, 2, 5, 16])
 
 
-def naive_columns(window: Window, x: np.ndarray, rows: tuple[int, int]) -> np.ndarray:
+def columns(window: Window, x: np.ndarray, rows: Span) -> np.ndarray:
+    """The matrix that Im2col makes."""
+    with Loans() as loans:
+        return Im2col(window, x.shape, rows).matrix(x, loans).copy()
+
+
+def add_columns(
+    window: Window, values: np.ndarray, rows: tuple[int, int], x: np.ndarray, pixels: tuple[int, int]
+) -> None:
+    """Adds these values of a matrix to the rows `pixels` of images."""
+    col2im = Col2im(window, x.shape, rows, pixels)
+    with col2im.empty(values.dtype) as matrix:
+        matrix[...] = values.reshape(matrix.shape)
+        col2im.add(matrix, x)
+
+
+def naive_columns(window: Window, x: np.ndarray, rows: Span) -> np.ndarray:
     """The matrix of windows, value by value."""
     batch, sizes, channels = x.shape[0], x.shape[1:-1], x.shape[-1]
     count = (rows[1] - rows[0], *window.output(sizes)[1:])
@@ -55,7 +72,7 @@ def image(sizes: tuple[int, ...], channels: int, seed: int = 0, channels_last: b
     return values if channels_last else np.moveaxis(np.ascontiguousarray(np.moveaxis(values, -1, 1)), 1, -1)
 
 
-def all_rows(window: Window, sizes: tuple[int, ...]) -> tuple[int, int]:
+def all_rows(window: Window, sizes: tuple[int, ...]) -> Span:
     return (0, window.output(sizes)[0])
 
 
@@ -64,7 +81,7 @@ def all_rows(window: Window, sizes: tuple[int, ...]) -> tuple[int, int]:
 def test_columns_are_those_of_naive_loops(geometry: Geometry, channels: int, channels_last: bool) -> None:
     window, sizes = geometry
     x, rows = image(sizes, channels, channels_last=channels_last), all_rows(window, sizes)
-    np.testing.assert_array_equal(window.columns(x, rows), naive_columns(window, x, rows))
+    np.testing.assert_array_equal(columns(window, x, rows), naive_columns(window, x, rows))
 
 
 @settings(deadline=None, max_examples=40)
@@ -75,21 +92,21 @@ def test_columns_of_some_rows(geometry: Geometry, channels: int, data: st.DataOb
     first = data.draw(st.integers(0, last - 1))
     rows = (first, data.draw(st.integers(first + 1, last)))
     x = image(sizes, channels)
-    np.testing.assert_array_equal(window.columns(x, rows), naive_columns(window, x, rows))
+    np.testing.assert_array_equal(columns(window, x, rows), naive_columns(window, x, rows))
 
 
 @settings(deadline=None, max_examples=60)
 @given(windows(), CHANNELS)
-def test_add_columns_is_the_adjoint_of_columns(geometry: Geometry, channels: int) -> None:
-    """<columns(x), y> = <x, add_columns(y)> for all x and y; exact, with whole numbers."""
+def test_col2im_is_the_adjoint_of_im2col(geometry: Geometry, channels: int) -> None:
+    """<im2col(x), y> = <x, col2im(y)> for all x and y; exact, with whole numbers."""
     window, sizes = geometry
     rows = all_rows(window, sizes)
     x = image(sizes, channels)
-    matrix = window.empty_columns(2, window.output(sizes), channels, x.dtype)
-    matrix[...] = np.random.default_rng(1).integers(-9, 9, matrix.shape)
+    naive = naive_columns(window, x, rows)
+    matrix = np.random.default_rng(1).integers(-9, 9, naive.shape).astype(x.dtype)
     back = np.zeros_like(x)
-    window.add_columns(matrix, rows, back, (0, sizes[0]))
-    assert np.vdot(naive_columns(window, x, rows), matrix) == np.vdot(x, back)
+    add_columns(window, matrix, rows, back, (0, sizes[0]))
+    assert np.vdot(naive, matrix) == np.vdot(x, back)
 
 
 @settings(deadline=None, max_examples=40)
@@ -100,21 +117,13 @@ def test_bands_of_windows_and_of_pixels_add_up(geometry: Geometry, channels: int
     count = window.output(sizes)
     whole = naive_columns(window, image(sizes, channels), (0, count[0])).reshape(2, *count, -1)
     expected, back = np.zeros((2, *sizes, channels)), np.zeros((2, *sizes, channels))
-    window.add_columns(_matrix(window, whole, channels), (0, count[0]), expected, (0, sizes[0]))
+    add_columns(window, whole, (0, count[0]), expected, (0, sizes[0]))
     cut = data.draw(st.integers(0, sizes[0]))
     for pixels in ((0, cut), (cut, sizes[0])):
         rows = window.windows_on(pixels, count[0])
         if pixels[0] < pixels[1] and rows[0] < rows[1]:
-            part = _matrix(window, whole[:, rows[0] : rows[1]], channels)
-            window.add_columns(part, rows, back[:, pixels[0] : pixels[1]], pixels)
+            add_columns(window, whole[:, rows[0] : rows[1]], rows, back[:, pixels[0] : pixels[1]], pixels)
     np.testing.assert_array_equal(back, expected)
-
-
-def _matrix(window: Window, values: np.ndarray, channels: int) -> np.ndarray:
-    """A matrix in the memory that `empty_columns` gives, with these values."""
-    matrix = window.empty_columns(len(values), values.shape[1:-1], channels, values.dtype)
-    matrix[...] = values.reshape(matrix.shape)
-    return matrix
 
 
 @settings(deadline=None, max_examples=60)
@@ -177,12 +186,13 @@ def test_an_image_smaller_than_the_kernel_has_no_window() -> None:
 def test_a_pointwise_window_copies_dense_images_not_at_all(channels_last: bool) -> None:
     window = Window((1, 1), (1, 1), (0, 0), (1, 1))
     x = image((3, 4), 5, channels_last=channels_last)
-    columns = window.columns(x, (0, 3))
-    assert np.shares_memory(columns, x) is channels_last
-    np.testing.assert_array_equal(columns, x.reshape(-1, 5))
+    with Loans() as loans:
+        matrix = Im2col(window, x.shape, (0, 3)).matrix(x, loans)
+        assert np.shares_memory(matrix, x) is channels_last
+        np.testing.assert_array_equal(matrix, x.reshape(-1, 5))
 
 
 def test_without_spatial_axes_the_matrix_is_the_image() -> None:
     window = Window((), (), (), ())
     x = image((), 6)
-    np.testing.assert_array_equal(window.columns(x, (0, 1)), x)
+    np.testing.assert_array_equal(columns(window, x, (0, 1)), x)

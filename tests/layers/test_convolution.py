@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.kernels import window_product
+from pycaffe_lite.kernels import convolution
+from pycaffe_lite.kernels.convolution import WindowProduct
 from pycaffe_lite.kernels.depthwise import DepthwiseProduct
-from pycaffe_lite.kernels.window_product import WindowProduct
 from pycaffe_lite.layers.convolution_base import ConvolutionBase
 from rigs.layer_rig import CHANNELS_LAST, Rig
 from rigs.net_rig import make_net
@@ -147,7 +147,7 @@ def test_results_do_not_depend_on_how_the_work_is_cut(
     for product_class in (WindowProduct, DepthwiseProduct):
         monkeypatch.setattr(product_class, "block_bytes", 2000)
     monkeypatch.setattr(DepthwiseProduct, "gradient_bytes", 2000)
-    monkeypatch.setattr(window_product, "GRADIENT_WINDOWS", 1)
+    monkeypatch.setattr(convolution, "GRADIENT_WINDOWS", 1)
     assert all(np.allclose(a, b, rtol=1e-10, atol=1e-11) for a, b in zip(run(), whole, strict=True))
 
 
@@ -163,8 +163,8 @@ def test_threads_share_the_weight_gradient_of_a_small_batch(group: int, monkeypa
         return rig.param_diffs()
 
     whole = gradients()
-    monkeypatch.setattr(window_product, "PART_PRODUCTS", 100)
-    monkeypatch.setattr(window_product, "LEAST_PART", 5)
+    monkeypatch.setattr(convolution, "PART_PRODUCTS", 100)
+    monkeypatch.setattr(convolution, "LEAST_PART", 5)
     assert all(np.allclose(a, b, rtol=1e-10, atol=1e-11) for a, b in zip(gradients(), whole, strict=True))
 
 
@@ -173,7 +173,7 @@ def test_a_small_batch_of_much_work_is_shared() -> None:
     rig = Rig(text("Convolution", 512, "kernel_size: 1 bias_term: false"), [np.zeros((4, 64, 20, 20))])
     layer = rig.layer
     assert isinstance(layer, ConvolutionBase)
-    assert len(layer.blocks) == len(layer.chunks) == 4
+    assert len(layer.product.blocks) == len(layer.product.chunks) == 4
 
 
 def test_a_depthwise_convolution_has_its_own_product() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,9 @@ from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.filler import fill
 from pycaffe_lite.proto import caffe_pb2
+from rigs import GOLDEN
 
-FOLDER = Path(__file__).parent.parent / "golden" / "fillers"
+FOLDER = GOLDEN / "fillers"
 CASES: dict[str, list[dict[str, Any]]] = json.loads((FOLDER / "fillers.json").read_text())
 with np.load(FOLDER / "arrays.npz") as _arrays:
     ARRAYS = dict(_arrays)

@@ -202,13 +202,26 @@ REFUSED = [
         [np.zeros((1, 2, 3, 4, 5))],
         "need 2 spatial axes, .* has 3",
     ),
-    ("Pooling", "pooling_param { kernel_size: [2, 2] }", [np.zeros((1, 2, 3, 4, 5))], "once for each of its 3 spatial"),
+    (
+        "Pooling",
+        "pooling_param { kernel_shape { dim: [2, 2] } }",
+        [np.zeros((1, 2, 3, 4, 5))],
+        "a dim for each of its 3 spatial",
+    ),
     (
         "Pooling",
         "pooling_param { kernel_size: 2 pool: STOCHASTIC }",
         [np.zeros((1, 2, 3, 4, 5))],
         "4 axes .* for STOCHASTIC",
     ),
+    ("Pooling", "pooling_param { kernel_size: 2 kernel_shape { } }", [IMAGE], "kernel_size or kernel_shape, got both"),
+    (
+        "Pooling",
+        "pooling_param { kernel_shape { } kernel_h: 2 }",
+        [IMAGE],
+        "kernel_shape or kernel_h and kernel_w, got",
+    ),
+    ("Pooling", "pooling_param { kernel_shape { dim: [-1, 2] } }", [IMAGE], r"got \[-1, 2\]"),
     ("Pooling", "pooling_param { kernel_size: 4 }", [np.zeros((1, 2, 3, 4, 5))], "larger than the padded image"),
 ]
 
@@ -250,7 +263,7 @@ def test_other_channels_than_at_first_are_refused(kind: str, fields: str) -> Non
         ),
         ("MultiBoxLoss", "multibox_loss_param { num_classes: 3 }", MULTI, "its priors and objects"),
         ("SmoothL1Loss", "", [IMAGE] * 4, "its weights"),
-        ("CenterLoss", "center_loss_param { num_output: 2 }", [np.zeros((2, 3)), np.zeros(2)], "its targets"),
+        ("CenterLoss", "center_loss_param { num_output: 2 }", [np.zeros((2, 3)), np.zeros(2)], "its labels"),
     ],
 )
 def test_gradients_that_are_not_there_are_refused(

@@ -52,9 +52,12 @@ def test_a_probability_of_0_counts_as_1e_20() -> None:
     [
         ("", "expected infogain_loss_param { source: … }"),
         ('infogain_loss_param { source: "none.binaryproto" }', 'no infogain matrix "none.binaryproto"'),
-        ('infogain_loss_param { source: "text" }', "expected a matrix"),
-        ('infogain_loss_param { source: "folder" }', "cannot read"),
-        ('infogain_loss_param { source: "empty" }', r"3 x 3 values.* got 0 value"),
+        (
+            'infogain_loss_param { source: "text" }',
+            r"text is not a file of an infogain matrix \(\.binaryproto\): it holds text",
+        ),
+        ('infogain_loss_param { source: "folder" }', "Cannot read"),
+        ('infogain_loss_param { source: "empty" }', "empty is empty; expected an infogain matrix"),
         ('infogain_loss_param { source: "small" }', r"3 x 3 values.* got 4 value"),
     ],
 )
@@ -62,7 +65,7 @@ def test_files_that_are_no_matrix(more: str, words: str, tmp_path: Path) -> None
     (tmp_path / "text").write_text("1 0\n0 1\n")
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "folder").mkdir()
-    write(tmp_path / "small", data=[1, 0, 0, 1])
+    write(tmp_path / "small", data=[1, 0, 0, 1], num=1, channels=1, height=2, width=2)
     with pytest.raises(CaffeError, match=rf"(?s)\(InfogainLoss\): .*{words}"):
         Rig(text(more=more), [np.zeros(SHAPE), np.zeros(LABELS)], folder=str(tmp_path))
 

@@ -32,7 +32,13 @@ ODD_VALUES = (np.nan, np.inf, -np.inf, 1e30, -1.0)
 
 
 def each(cases: Sequence[Case]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", cases, ids=[f"{case.type}-{case.name}" for case in cases])
+    """A test for each case; that of each type's first is quick."""
+    first = {case.type: case for case in reversed(cases)}
+    params = [
+        pytest.param(case, id=f"{case.type}-{case.name}", marks=[pytest.mark.quick] * (first[case.type] is case))
+        for case in cases
+    ]
+    return pytest.mark.parametrize("case", params)
 
 
 class Bench:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers.rows_base import add_rows
+from pycaffe_lite.kernels.rows import add_rows
 from pycaffe_lite.parallel import set_num_threads
 from rigs.layer_rig import Rig
 
@@ -22,11 +22,6 @@ def test_numbers_outside_are_refused(number: float) -> None:
     rig = Rig(EMBED + "embed_param { input_dim: 3 num_output: 2 }", [np.array([0, number])])
     with pytest.raises(CaffeError, match="row numbers from 0 to 2"):
         rig.forward()
-
-
-def test_fractions_are_cut_off() -> None:
-    rig = Rig(REINDEX, [np.arange(3.0)[:, None], np.array([1.9, 2.0])])
-    np.testing.assert_array_equal(rig.forward()[0], [[1], [2]])
 
 
 def test_an_empty_index_gives_an_empty_batch_and_no_gradient() -> None:

@@ -48,7 +48,8 @@ def test_pools_what_a_loop_pools(
     kind: str, kernel: tuple[int, ...], stride: tuple[int, ...], pad: tuple[int, ...]
 ) -> None:
     x = np.random.default_rng(1).normal(size=(2, 3, 5, 6, 7))
-    fields = f"kernel_size: {list(kernel)} stride: {list(stride)} pad: {list(pad)}"
+    shapes = zip(("kernel", "stride", "pad"), (kernel, stride, pad), strict=True)
+    fields = " ".join(f"{name}_shape {{ dim: {list(lengths)} }}" for name, lengths in shapes)
     rig = Rig(f'type: "Pooling" bottom: "x" top: "y" pooling_param {{ pool: {kind} {fields} }}', [x], dtype=np.float64)
     np.testing.assert_allclose(rig.forward()[0], naive(x, kind, kernel, stride, pad), rtol=1e-12)
 

@@ -15,12 +15,12 @@ from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto.read import read_net, read_solver
+from rigs import ROOT
 from rigs.cli_rig import SOLVER, Command, write_run
 from rigs.golden_forks import FOLDER as FORKS
 from rigs.golden_layers import FOLDER as LAYERS
 from rigs.golden_layers import manifest
 from rigs.golden_solvers import FOLDER as SOLVERS
-from rigs.lenet import ROOT
 from rigs.mutations import mutated_text
 
 TIMES, FORK_TIMES = 2500, 1000

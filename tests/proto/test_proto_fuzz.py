@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.formats.caffemodel import read_blob, read_state, read_weights
+from pycaffe_lite.formats.blobproto import read_blob
+from pycaffe_lite.formats.caffemodel import read_weights
+from pycaffe_lite.formats.solverstate import read_state
 from pycaffe_lite.proto.caffe_pb2 import NetParameter
 from pycaffe_lite.proto.printer import to_text
 from pycaffe_lite.proto.read import read_net, read_solver
 from pycaffe_lite.proto.text import parse
+from rigs import GOLDEN
 
-FORMATS = Path(__file__).parent.parent / "golden" / "formats"
+FORMATS = GOLDEN / "formats"
 TEXTS = sorted((FORMATS / "legacy").glob("*.prototxt"))
 BINARIES = [*(FORMATS / "weights").glob("*.caffemodel"), FORMATS / "weights" / "shared_iter_3.solverstate"]
 PIECES = [

@@ -18,8 +18,9 @@ from pycaffe_lite.proto.caffe_pb2 import (
 )
 from pycaffe_lite.proto.printer import float_text, to_text
 from pycaffe_lite.proto.text import parse
+from rigs import GOLDEN
 
-LEGACY = Path(__file__).parent.parent / "golden" / "formats" / "legacy"
+LEGACY = GOLDEN / "formats" / "legacy"
 UPGRADED = sorted(LEGACY.glob("*.upgraded.prototxt"))
 
 

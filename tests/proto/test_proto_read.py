@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError, FileError, ParseError
-from pycaffe_lite.paths import LARGEST_TEXT
-from pycaffe_lite.proto.read import find_file, read_net, read_solver, read_solver_text
+from pycaffe_lite.paths import LARGEST_TEXT, find_file
+from pycaffe_lite.proto.read import read_net, read_solver
+from rigs import GOLDEN
 
-WEIGHTS = Path(__file__).parent.parent / "golden" / "formats" / "weights"
+WEIGHTS = GOLDEN / "formats" / "weights"
 
 
 def written(folder: Path, name: str, text: str | bytes) -> str:
@@ -39,36 +39,10 @@ def test_takes_path_objects(tmp_path: Path) -> None:
 
 def test_reads_a_solver_and_where_its_fields_are(tmp_path: Path) -> None:
     path = written(tmp_path, "s.prototxt", "base_lr: 0.1\nlr_policy: 'step'\n")
-    solver = read_solver_text(path)
+    solver = read_solver(path)
     assert solver.param.lr_policy == "step"
     assert solver.location("lr_policy") == f"{path}:2: "
     assert solver.location("gamma") == f"{path}: "
-
-
-@pytest.mark.parametrize(
-    ("name", "prefix"),
-    [("lenet_solver.prototxt", "lenet_solver"), ("a.b/c.d.prototxt", "a.b/c.d"), ("./plain", "./plain")],
-)
-def test_snapshot_prefix_defaults_to_the_solvers_own_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, prefix: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    written(tmp_path, name, "base_lr: 0.1")
-    lines: list[str] = []
-    log.set_level("I")
-    log.set_sink(lines.append)
-    assert read_solver(name).snapshot_prefix == prefix
-    assert lines[0].endswith(f"] snapshot_prefix was not specified and is set to {prefix}")
-
-
-def test_a_snapshot_prefix_that_is_a_folder_gets_the_solvers_name(tmp_path: Path) -> None:
-    path = written(tmp_path, "lenet.prototxt", f"snapshot_prefix: '{tmp_path}'")
-    assert read_solver(path).snapshot_prefix == os.path.join(tmp_path, "lenet")
-
-
-def test_a_given_snapshot_prefix_stays(tmp_path: Path) -> None:
-    path = written(tmp_path, "s.prototxt", "snapshot_prefix: 'snap'")
-    assert read_solver(path).snapshot_prefix == "snap"
 
 
 def test_comments_in_another_encoding_are_no_error(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,11 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 
 from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.proto.schema import fields_of
+from rigs import GOLDEN, ROOT
 
-ROOT = Path(__file__).parent.parent.parent
-SCHEMA = json.loads((ROOT / "tests" / "golden" / "reference" / "caffe_schema.json").read_text())
+SCHEMA = json.loads((GOLDEN / "reference" / "caffe_schema.json").read_text())
 
-# What Caffe does not have: fields of forks, whose messages are of forks too (a message's name instead of a type), and
-# our own. Numbers of Caffe's that are lists here: a text or file with one value reads the same.
+# What Caffe does not have: fields of forks, whose messages are of forks too, and our own.
 FORK_FIELDS = {
     "LayerParameter": "annotated_data_param:AnnotatedData bn_param:BN center_loss_param:CenterLoss "
     "detection_evaluate_param:DetectionEvaluate detection_output_param:DetectionOutput interp_param:Interp "
@@ -33,10 +31,10 @@ FORK_FIELDS = {
     "permute_param:Permute relu6_param:ReLU reverse_param:Reverse roi_pooling_param:ROIPooling "
     "seg_accuracy_param:SegAccuracy smooth_l1_loss_param:SmoothL1Loss transpose_param:Transpose "
     "triplet_loss_param:TripletLoss upsample_param:Upsample",
+    "PoolingParameter": "kernel_shape:BlobShape stride_shape:BlobShape pad_shape:BlobShape",
     "TransformationParameter": "resize_param:Resize noise_param:Noise distort_param:Distortion expand_param:Expansion "
     "emit_constraint:EmitConstraint",
 }
-LISTS = {"PoolingParameter": ("pad", "kernel_size", "stride")}
 OUR_FIELDS: dict[str, dict[str, tuple[int, str, str | None]]] = {
     "DataParameter": {"shuffle": (1000, "bool", "false")},
     "ImageDataParameter": {"label_dim": (1000, "uint32", "1")},
@@ -127,10 +125,6 @@ def test_fields_are_caffes(name: str) -> None:
         field, kind = entry.split(":")
         assert told[field]["number"] >= 1000
         assert told.pop(field)["type"] in (kind, f"{kind}Parameter")
-    for field in LISTS.get(name, ()):
-        assert told[field].pop("label") == "repeated"
-        caffes = next(each for each in SCHEMA["messages"][name]["fields"] if each["name"] == field)
-        told[field] = normalized({**caffes, **told[field]})
     for field, (number, kind, default) in ours.items():
         label = "repeated" if default is None else "optional"
         expected = {"name": field, "number": number, "label": label, "type": kind}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,9 @@ from pycaffe_lite.proto.schema import fields_of
 from pycaffe_lite.proto.text import Lines, parse
 from pycaffe_lite.proto.upgrade import upgrade_net, upgrade_solver
 from pycaffe_lite.proto.upgrade_v1 import TYPES
+from rigs import GOLDEN
 
-FORMATS = Path(__file__).parent.parent / "golden" / "formats"
+FORMATS = GOLDEN / "formats"
 CASES: dict[str, Any] = json.loads((FORMATS / "legacy.json").read_text())
 UPGRADED = [name for name, case in CASES.items() if case["output"]]
 REFUSED = [name for name, case in CASES.items() if not case["output"]]
@@ -27,7 +27,7 @@ NETS = [name for name in UPGRADED if "net" in CASES[name]["tool"]]
 def upgraded(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(FORMATS)
     path = CASES[name]["input"]
-    return read_net(path).param if "net" in CASES[name]["tool"] else read_solver(path)
+    return read_net(path).param if "net" in CASES[name]["tool"] else read_solver(path).param
 
 
 @pytest.mark.parametrize("name", UPGRADED)

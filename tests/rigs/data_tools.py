@@ -21,6 +21,11 @@ def run(*args: str | Path, status: int = 0) -> Result:
     return result
 
 
+def info(*args: str | Path) -> list[str]:
+    """The lines that data-info prints."""
+    return run("data-info", *args).output.splitlines()
+
+
 def messages(result: Result) -> list[str]:
     """The log lines of a command: their level and message."""
     lines = result.output.splitlines()

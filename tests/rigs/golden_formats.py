@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-FORMATS = Path(__file__).parent.parent / "golden" / "formats"
+from rigs import GOLDEN
+
+FORMATS = GOLDEN / "formats"
 
 
 def table(name: str) -> dict[str, Any]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TEST, TRAIN
+from rigs import GOLDEN
 
-FOLDER = Path(__file__).parent.parent / "golden" / "layers"
+FOLDER = GOLDEN / "layers"
 PHASES = {"TRAIN": TRAIN, "TEST": TEST}
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-FOLDER = Path(__file__).parent.parent / "golden" / "cli"
+from rigs import GOLDEN
+
+FOLDER = GOLDEN / "cli"
 HEAD = re.compile(r"^([IWEF])\d{4,8} \d\d:\d\d:\d\d\.\d{6} +\d+ [\w.]+:\d+\] ")
 SPEED = re.compile(r"\([^()]* iter/s, [^()]*s/\d+ iters\)")
 TIME = re.compile(r"[-+.\de]+ ms\.$")
@@ -17,6 +18,7 @@ NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d.]*(?:e[-+]?\d+)?(?![\w.])")
 # What we say and Caffe does not: what loading weights has done, what a signal was taken for, how to go on.
 OURS = (
     "I Weights of ",
+    "W Nothing was copied from ",
     "    not in the file ",
     "    left out ",
     "I There is no ",

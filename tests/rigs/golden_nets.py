@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,9 @@ import numpy as np
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.solvers.registry import get_solver
+from rigs import GOLDEN
 
-FOLDER = Path(__file__).parent.parent / "golden" / "nets"
+FOLDER = GOLDEN / "nets"
 
 
 def manifest() -> dict[str, dict[str, Any]]:

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from pycaffe_lite.net import Net
-from pycaffe_lite.proto.read import SolverText, read_solver_text
+from pycaffe_lite.proto.read import SolverText, read_solver
 from pycaffe_lite.solvers.registry import get_solver
 from pycaffe_lite.solvers.sgd import SGDSolver
+from rigs import GOLDEN
 from rigs.net_rig import logged, messages
 
-FOLDER = Path(__file__).parent.parent / "golden" / "solvers"
+FOLDER = GOLDEN / "solvers"
 NUMBER = re.compile(r"[-+]?\d[\d.]*(?:e[-+]?\d+)?")
 
 LOSS, RATE = 2e-5, 5e-7
@@ -42,7 +43,7 @@ def arrays(path: str) -> dict[str, np.ndarray]:
 
 def read_case(path: Path, net: str = "") -> SolverText:
     """A solver whose net is a file of the folder."""
-    text = read_solver_text(str(path))
+    text = read_solver(str(path))
     text.param.net = str(FOLDER / (net or text.param.net))
     return text
 

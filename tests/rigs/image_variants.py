@@ -62,18 +62,6 @@ def claiming(extension: str, width: int, height: int) -> bytes:
     return bytes(good)
 
 
-def many_scans(scans: int, width: int, height: int) -> bytes:
-    """A progressive JPEG that goes over its pixels again and again."""
-    import cv2
-
-    flat = np.zeros((8, 8), np.uint8)
-    good = bytearray(cv2.imencode(".jpg", flat, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes())
-    struct.pack_into(">HH", good, good.index(b"\xff\xc2") + 5, height, width)
-    first = good.index(b"\xff\xda")
-    scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x00\x01" + b"\x00"
-    return bytes(good[:first]) + scan * scans + b"\xff\xd9"
-
-
 def hostile_image(dice: random.Random) -> bytes:
     """An image file that is damaged, lies about its size, or is of a kind that will not do."""
     extension = dice.choice(FORMATS[:2] if dice.random() < 0.5 else FORMATS)

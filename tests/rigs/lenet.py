@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-MNIST = ROOT / "data" / "mnist"
+from rigs import MNIST
 
 
 def idx_sources(net: str, images: dict[str, str]) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
@@ -16,10 +15,9 @@ import numpy as np
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto.caffe_pb2 import NetParameter
+from rigs import ROOT
 from rigs.net_rig import inputs, layer, net_param
 from rigs.zoo_batch import fill
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def _benchmark_models() -> ModuleType:

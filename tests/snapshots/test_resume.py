@@ -64,6 +64,18 @@ def test_wherever_it_stops(folder: Path, more: str, at: int) -> None:
     same_bits(solver, straight)
 
 
+def test_a_snapshot_is_handed_over_without_a_file(folder: Path) -> None:
+    path = write_random_run(folder, "momentum: 0.9")
+    one, other = new_solver(path), new_solver(path)
+    one.step(5)
+    other.take(one.where_it_stands())
+    same_bits(other, one)
+    np.testing.assert_equal(other.exact_state(), one.exact_state())
+    one.close()
+    other.close()
+    assert not list(folder.glob("s_*"))
+
+
 def test_without_the_file_it_goes_on_as_caffe_does(folder: Path) -> None:
     path = write_random_run(folder, "momentum: 0.9 snapshot: 5")
     reports, _ = run(path)

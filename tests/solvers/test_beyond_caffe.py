@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.formats.caffemodel import read_state
+from pycaffe_lite.formats.solverstate import read_state
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
 from pycaffe_lite.solvers import rates
 from pycaffe_lite.solvers.plateau import Plateau

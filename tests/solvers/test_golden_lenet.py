@@ -14,9 +14,10 @@ import pytest
 from pycaffe_lite.solvers.registry import get_solver
 from pycaffe_lite.solvers.report import IterationReport, TestReport
 from pycaffe_lite.solvers.sgd import SGDSolver
+from rigs import GOLDEN
 from rigs.lenet import mnist_sources
 
-FOLDER = Path(__file__).parent.parent / "golden" / "training" / "lenet"
+FOLDER = GOLDEN / "training" / "lenet"
 ITERATIONS = 300
 WEIGHTS, BIASES = 2e-3, 5e-2
 """How far norms may drift apart up to iteration 300. Under other OpenBLAS kernels Caffe's own differ by up to 5e-4 and

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pycaffe_lite.proto.read import read_solver_text
+from pycaffe_lite.proto.read import read_solver
 from rigs.golden_solvers import FOLDER, LOSS, GoldenCase, arrays, cases, fed_solver, read_case, same_state, same_texts
 from rigs.net_rig import logged, messages
 
@@ -85,6 +85,6 @@ def test_the_losses_that_the_log_shows(tmp_path: Path, entry: dict) -> None:  # 
 def test_the_cases_are_read_as_written() -> None:
     """So that a case is about the solver it names."""
     for name, case in CASES.items():
-        param = read_solver_text(str(FOLDER / case["solver"])).param
+        param = read_solver(str(FOLDER / case["solver"])).param
         for key, value in case["options"].items():
             assert getattr(param, key) == pytest.approx(value), (name, key)

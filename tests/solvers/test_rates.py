@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import struct
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,9 @@ from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
 from pycaffe_lite.solvers import rates
+from rigs import GOLDEN
 
-GOLDEN = json.loads((Path(__file__).parent.parent / "golden/solvers/lr_policies.json").read_text())["cases"]
+CASES = json.loads((GOLDEN / "solvers/lr_policies.json").read_text())["cases"]
 
 
 def solver(policy: str = "", **fields) -> SolverParameter:
@@ -27,12 +27,12 @@ def float32(value: float) -> float:
 
 def test_golden_cases_cover_every_policy():
     of_forks = {"cosine", "sgdr", "triangular", "plateau"}
-    assert {case["solver"]["lr_policy"] for case in GOLDEN.values()} == set(rates.POLICIES) - of_forks
+    assert {case["solver"]["lr_policy"] for case in CASES.values()} == set(rates.POLICIES) - of_forks
 
 
-@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("name", CASES)
 def test_rates_are_those_of_caffe(name):
-    case = GOLDEN[name]
+    case = CASES[name]
     param = SolverParameter(**case["solver"])
     rates.check(param)
     given = [rates.rate(param, iteration) for iteration in range(len(case["lr"]))]
@@ -40,24 +40,24 @@ def test_rates_are_those_of_caffe(name):
     assert [log.number(rate) for rate in given] == case["log_lr"]
 
 
-@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("name", CASES)
 def test_rates_are_float32(name):
-    param = SolverParameter(**GOLDEN[name]["solver"])
+    param = SolverParameter(**CASES[name]["solver"])
     for iteration in range(20):
         rate = rates.rate(param, iteration)
         assert rate == float32(rate)
 
 
-@pytest.mark.parametrize("name", [name for name, case in GOLDEN.items() if case["multistep_log"]])
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case["multistep_log"]])
 def test_multistep_steps_when_caffe_says_so(name):
-    param = SolverParameter(**GOLDEN[name]["solver"])
+    param = SolverParameter(**CASES[name]["solver"])
     lines, before = [], 0
     for iteration in range(20):
         now = rates.multistep_step(param, iteration)
         if now != before:
             lines.append(f"MultiStep Status: Iteration {iteration}, step = {now}")
         before = now
-    assert lines == GOLDEN[name]["multistep_log"]
+    assert lines == CASES[name]["multistep_log"]
 
 
 def current_step_one_by_one(stepvalue: list[int], iteration: int) -> int:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from pycaffe_lite import parallel
+from rigs import GOLDEN
 from rigs.idx_files import write_idx
 from rigs.lenet import idx_sources
 from rigs.net_rig import make_solver
 
-LENET = Path(__file__).parent.parent / "golden" / "training" / "lenet" / "lenet.prototxt"
+LENET = GOLDEN / "training" / "lenet" / "lenet.prototxt"
 SOLVER = (
     'base_lr: 0.01 lr_policy: "fixed" momentum: 0.9 weight_decay: 0.0005 clip_gradients: 5 random_seed: 1 '
     'snapshot_prefix: "s" max_iter: '

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from pycaffe_lite import log, parallel
-from pycaffe_lite.data.decode import decode
-from pycaffe_lite.data.images import ListedImage, read_list
+from pycaffe_lite.data.images import decode
+from pycaffe_lite.data.sources.image_list import ListedImage, read_image_list
 from pycaffe_lite.errors import CaffeError, MissingExtra
 from pycaffe_lite.proto.caffe_pb2 import Datum
 from pycaffe_lite.tools.image_set import ImageSet
@@ -146,7 +146,7 @@ def test_names_that_are_no_utf8(tmp_path: Path) -> None:
 
 @needs_cv2
 def test_any_number_of_threads_gives_the_same_records() -> None:
-    images = read_list(str(FORMATS / "many.txt"))[:100]
+    images = read_image_list(str(FORMATS / "many.txt"))[:100]
     results = []
     for threads in (1, 3):
         parallel.set_num_threads(threads)

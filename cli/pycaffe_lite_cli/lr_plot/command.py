@@ -8,19 +8,19 @@ from typing import Any
 import click
 
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.proto.caffe_pb2 import SolverParameter
 from pycaffe_lite.solvers.rates import POLICIES, check
-from pycaffe_lite_cli.lr_plot import curves as lr_curves
-from pycaffe_lite_cli.lr_plot import figure as lr_figure
-from pycaffe_lite_cli.lr_plot.chart import Style, draw
-from pycaffe_lite_cli.terminal import printable, stdout_style
+from pycaffe_lite_cli.lr_plot import curves, figure
+from pycaffe_lite_cli.lr_plot.chart import Style, draw, stdout_style
+from pycaffe_lite_cli.terminal import encodable
 
 COUNT = click.IntRange(1, 2**31 - 1)
 POINTS = click.IntRange(2, 10**6)
-FORMATS = (*lr_figure.FORMATS, "csv", "json", "txt")
+FORMATS = (*figure.FORMATS, "csv", "json", "txt")
 FILES = ", ".join(f".{name}" for name in FORMATS)
 
 
-@click.command(short_help="Draw the learning rate of solvers, without training.")
+@click.command()
 @click.argument("solvers", nargs=-1, type=click.Path(), metavar="[SOLVER]...")
 @click.option("--solver", "more_solvers", multiple=True, type=click.Path(), help="A solver file, as SOLVER.")
 @click.option("--policy", type=click.Choice(list(POLICIES)), help="Draw this policy instead of a solver file.")
@@ -69,12 +69,12 @@ def lr_plot(
     """
     file_format = numbers or _format_of(output)
     rates = _evaluate((*solvers, *more_solvers), policy, until, points)
-    if output and file_format in lr_figure.FORMATS:
-        lr_figure.save(lr_curves.to_curves(rates), output, file_format, log)
+    if output and file_format in figure.FORMATS:
+        figure.save(curves.to_curves(rates), output, file_format, log)
         return
     text = _as_text(rates, file_format, output, log)
     if output is None:
-        click.echo(printable(text))
+        click.echo(encodable(text))
     else:
         with open(output, "w", encoding="utf-8") as file:
             file.write(text + "\n")
@@ -88,9 +88,7 @@ def _format_of(output: str | None) -> str:
     return extension
 
 
-def _evaluate(
-    solvers: tuple[str, ...], policy: dict[str, Any], until: int | None, points: int
-) -> list[lr_curves.Rates]:
+def _evaluate(solvers: tuple[str, ...], policy: dict[str, Any], until: int | None, points: int) -> list[curves.Rates]:
     name = policy.pop("policy")
     fields = {field: value for field, value in policy.items() if value not in (None, ())}
     if solvers and (name or fields):
@@ -98,14 +96,12 @@ def _evaluate(
     if not solvers and not name:
         raise click.UsageError("Give a solver file, or --policy with its parameters.")
     if solvers:
-        return [lr_curves.read(path, until, points) for path in solvers]
-    return [lr_curves.evaluate(name, _param(name, fields), until, points)]
+        return [curves.read(path, until, points) for path in solvers]
+    return [curves.evaluate(name, _param(name, fields), until, points)]
 
 
-def _param(policy: str, fields: dict[str, Any]) -> Any:
+def _param(policy: str, fields: dict[str, Any]) -> SolverParameter:
     """The solver that --policy and its parameters stand for."""
-    from pycaffe_lite.proto.caffe_pb2 import SolverParameter
-
     param = SolverParameter(lr_policy=policy, **{"base_lr": 0.01, "max_iter": 10000, **fields})
     try:
         check(param)
@@ -114,11 +110,10 @@ def _param(policy: str, fields: dict[str, Any]) -> Any:
     return param
 
 
-def _as_text(rates: list[lr_curves.Rates], file_format: str, output: str | None, log: bool) -> str:
+def _as_text(rates: list[curves.Rates], file_format: str, output: str | None, log: bool) -> str:
     if file_format == "csv":
-        return lr_curves.to_csv(rates)
+        return curves.to_csv(rates)
     if file_format == "json":
-        return lr_curves.to_json(rates)
-    curves = lr_curves.to_curves(rates)
+        return curves.to_json(rates)
     style = Style(log=log) if output else stdout_style(log)
-    return draw(curves, "iteration", "learning rate", style)
+    return draw(curves.to_curves(rates), "iteration", "learning rate", style)

@@ -9,15 +9,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.log import number
+from pycaffe_lite.proto.caffe_pb2 import SolverParameter
+from pycaffe_lite.proto.read import read_solver
+from pycaffe_lite.proto.schema import float32
 from pycaffe_lite.solvers import rates
 from pycaffe_lite_cli.lr_plot.chart import Curve, Point
-
-if TYPE_CHECKING:
-    from pycaffe_lite.proto.caffe_pb2 import SolverParameter
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,7 @@ def read(path: str, until: int | None, points: int) -> Rates:
     Raises:
         CaffeError: if the file cannot be read, its policy is not valid, or it has no iterations.
     """
-    from pycaffe_lite.proto.read import read_solver_text
-
-    solver = read_solver_text(path)
+    solver = read_solver(path)
     rates.check(solver.param, solver.location)
     if not until and solver.param.max_iter < 1:
         where, got = solver.location("max_iter"), solver.param.max_iter
@@ -135,4 +132,4 @@ def _record(solver: Rates) -> dict[str, object]:
 def shortest(rate: float) -> str:
     """The fewest digits that give a float32 back: 0.01 and not 0.00999999978."""
     texts = (f"{rate:.{digits}g}" for digits in range(6, 10))
-    return next((text for text in texts if rates.float32(float(text)) == rate), number(rate))
+    return next((text for text in texts if float32(float(text)) == rate), number(rate))

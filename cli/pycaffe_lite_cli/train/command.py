@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from pycaffe_lite_cli.common import computing_options, quiet_option, start
+from pycaffe_lite import log
+from pycaffe_lite.errors import Diverged
+from pycaffe_lite_cli.options import computing_options, net_state_options, quiet_option, start
+from pycaffe_lite_cli.terminal import progress_bar
 
 if TYPE_CHECKING:
+    from pycaffe_lite.proto.caffe_pb2 import SolverParameter
     from pycaffe_lite.solvers.loop import Solver
 
 NOT_MET = 3
@@ -20,7 +24,7 @@ DIVERGED = 4
 """The exit status when a loss, gradient or parameter is not finite."""
 
 
-@click.command(short_help="Train a net, from scratch, from weights or from a snapshot.")
+@click.command()
 @click.option("--solver", "solver_path", metavar="FILE", help="The solver, a prototxt.")
 @click.option("--snapshot", metavar="FILE|auto", help="Go on from this .solverstate, or the .caffemodel beside it; "
               "auto: from the newest whole one of the solver's prefix, if there is any.")  # fmt: skip
@@ -36,8 +40,7 @@ DIVERGED = 4
               help="Stop after N tests without a better NAME of --keep-best.")  # fmt: skip
 @click.option("--check-finite/--no-check-finite", default=True, show_default=True,
               help="Stop if a loss, gradient or parameter is infinite or not a number.")  # fmt: skip
-@click.option("--level", type=int, default=0, show_default=True, help="The level of the train net's state.")
-@click.option("--stage", default="", metavar="A,B", help="The stages of the train net's state.")
+@net_state_options("the train net")
 @click.option("--phase", type=click.Choice(["TRAIN", "TEST"]), help="Without effect in train, as in Caffe.")
 @click.option("--sigint_effect", type=click.Choice(["stop", "snapshot", "none"]), default="stop", show_default=True,
               help="What SIGINT (Ctrl-C) does; stop takes a snapshot first.")  # fmt: skip
@@ -84,8 +87,8 @@ def train(
         raise click.UsageError("Give --snapshot to resume or --weights to finetune, not both.")
     if patience and not keep_best:
         raise click.UsageError("--patience needs to know of what: give --keep-best NAME, too.")
-    from pycaffe_lite import log
     from pycaffe_lite.solvers.registry import get_solver
+    from pycaffe_lite.solvers.report import IterationReport
     from pycaffe_lite_cli.train.expect import Expectations
     from pycaffe_lite_cli.train.settings import read_settings
     from pycaffe_lite_cli.train.signals import handled_signals
@@ -103,10 +106,13 @@ def train(
             solver.follow(keep_best, patience)
         _resume(solver, snapshot)
         log.info("Starting Optimization")
-        with handled_signals(solver, sigint_effect, sighup_effect), _progress(solver, quiet) as tick:
+        bar_to_end = progress_bar("iter", solver.param.max_iter, quiet, solver.iter)
+        with handled_signals(solver, sigint_effect, sighup_effect), bar_to_end as bar:
             for report in solver.run():
-                tick(report)
                 expected.note(report)
+                if bar is not None and isinstance(report, IterationReport):
+                    bar.set_postfix(loss=f"{report.smoothed_loss:.4g}", refresh=False)
+                    bar.update()
             if expected.outdated(solver):
                 for report in solver.test_all():
                     expected.note(report)
@@ -120,8 +126,6 @@ def train(
 
 
 def _resume(solver: Solver, snapshot: str | None) -> None:
-    from pycaffe_lite import log
-
     if snapshot == "auto":
         solver.restore_newest()
     elif snapshot:
@@ -132,9 +136,6 @@ def _resume(solver: Solver, snapshot: str | None) -> None:
 @contextlib.contextmanager
 def _endings(solver: Solver) -> Iterator[None]:
     """Says of a run that ends before its time what there is to go on from."""
-    from pycaffe_lite import log
-    from pycaffe_lite.errors import Diverged
-
     try:
         yield
     except Diverged as problem:
@@ -151,10 +152,8 @@ def _saved(solver: Solver) -> str:
     return f"To go on from the last snapshot: --snapshot {solver.last_snapshot}"
 
 
-def _apply_options(param: Any, iterations: int | None, level: int, stage: str, weights: str | None) -> None:
+def _apply_options(param: SolverParameter, iterations: int | None, level: int, stage: str, weights: str | None) -> None:
     """Puts what the options say into the solver's parameters."""
-    from pycaffe_lite import log
-
     param.train_state.level = level
     param.train_state.stage.extend(stage.split(","))
     if iterations is not None:
@@ -164,30 +163,3 @@ def _apply_options(param: Any, iterations: int | None, level: int, stage: str, w
         param.weights.append(weights)
     if param.HasField("solver_mode") and param.solver_mode == param.GPU:
         log.warning("solver_mode: GPU: there is no GPU here; training goes on the CPU.")
-
-
-@contextlib.contextmanager
-def _progress(solver: Solver, quiet: bool) -> Iterator[Any]:
-    """A progress bar, on a terminal only; the log lines scroll above it."""
-    import sys
-
-    from pycaffe_lite import log
-    from pycaffe_lite.solvers.report import IterationReport
-
-    if quiet or not sys.stderr.isatty():
-        yield lambda report: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=solver.param.max_iter, initial=solver.iter, unit="iter", leave=False, dynamic_ncols=True) as bar:
-
-        def tick(report: Any) -> None:
-            if isinstance(report, IterationReport):
-                bar.set_postfix(loss=f"{report.smoothed_loss:.4g}", refresh=False)
-                bar.update()
-
-        log.set_sink(lambda line: tqdm.write(line, file=sys.stderr))
-        try:
-            yield tick
-        finally:
-            log.set_sink(None)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from pycaffe_lite.proto.caffe_pb2 import SolverParameter
     from pycaffe_lite.proto.read import SolverText
 
 
 def read_settings(path: str, settings: Sequence[str]) -> SolverText:
     """Reads a solver and puts the settings in its place of what it says; of a repeated field all given ones count."""
-    from pycaffe_lite.proto.read import read_solver_text
     from pycaffe_lite.proto.upgrade import upgrade_solver
+    from pycaffe_lite.solvers.loop import solver_text
 
-    text = read_solver_text(path)
+    text = solver_text(path)
     cleared: set[str] = set()
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -32,7 +33,7 @@ def read_settings(path: str, settings: Sequence[str]) -> SolverText:
     return text
 
 
-def _apply(param: Any, key: str, value: str, cleared: set[str]) -> None:
+def _apply(param: SolverParameter, key: str, value: str, cleared: set[str]) -> None:
     from pycaffe_lite.proto.text import parse
 
     field = param.DESCRIPTOR.fields_by_name.get(key)

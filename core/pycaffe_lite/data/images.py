@@ -1,120 +1,46 @@
-"""Image files: a list of them with their labels, and their pixels as Caffe reads them."""
+"""Image files, and their pixels as Caffe reads them: OpenCV decodes and resizes, as it does there."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+import sys
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pycaffe_lite.data.decode import decode
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
-from pycaffe_lite.paths import find_file, shown_path, unreadable
-from pycaffe_lite.rng import Generator
+from pycaffe_lite.memory import borrow
+from pycaffe_lite.paths import shown_path, unreadable
 
-Item = TypeVar("Item")
-
-_LONGEST_LINE = 1 << 16
 _LARGEST_FILE = 1 << 30
-_INTEGER = re.compile(rb"[+-]?[0-9]{1,10}")
-_NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
+_MOST_PIXELS = 1 << 26
+_LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
 
 
-class ListedImage(NamedTuple):
-    """A line of a list.
+def opencv(what: str) -> Any:
+    """OpenCV; a MissingExtra that says what needs it if it is not installed.
 
-    Attributes:
-        name: the file's path, to be read from the list's root folder; bytes that are not UTF-8 as
-            `surrogateescape` leaves them.
-        label: a number of 32 bits; or where a line has several, all of them.
+    It takes memory for the size that a file's head claims, whether or not the file goes on, so a kilobyte may take
+    gigabytes. If it is loaded here, it refuses images of more than 2**26 pixels, 200 MB in three channels; a program
+    that has loaded it before keeps OpenCV's own limit of 2**30, and the environment's OPENCV_IO_MAX_IMAGE_PIXELS goes
+    before both.
     """
-
-    name: str
-    label: int | tuple[float, ...]
-
-
-def read_list(path: str, label_dim: int = 1) -> list[ListedImage]:
-    """The images of a list, a text with lines of a name, a space and a whole number; blank lines are none.
-
-    The name may have spaces in it, and end in numbers: only what is told tells how many labels a line has.
-
-    Args:
-        path: the list.
-        label_dim: how many numbers end each line, with white space between them, 1 or more; whole ones or not where
-            they are several.
-
-    Raises:
-        FileError: the file is missing or cannot be read, or a line is not like that; the text names the line.
-    """
-    path = find_file(path, what="list of images")
-    images = []
+    if "cv2" in sys.modules or _LIMIT in os.environ:
+        return _cv2(what)
+    os.environ[_LIMIT] = str(_MOST_PIXELS)  # looked at while it is loaded, never again
     try:
-        with open(path, "rb") as file:
-            number = 0
-            while line := file.readline(_LONGEST_LINE):
-                number += 1
-                if line := line.removeprefix(b"\xef\xbb\xbf").strip():
-                    where = f"{path}:{number}"
-                    images.append(_listed(line, where) if label_dim == 1 else _with_labels(line, label_dim, where))
-    except OSError as problem:
-        raise FileError(f"Cannot read {path}: {unreadable(problem)}.") from None
-    if not images:
-        raise FileError(f"{path}: expected lines with the name of an image and its label, got none.")
-    return images
+        return _cv2(what)
+    finally:
+        del os.environ[_LIMIT]
 
 
-def _listed(line: bytes, where: str) -> ListedImage:
-    name, *label = line.rsplit(maxsplit=1)
-    if not label or not _INTEGER.fullmatch(label[0]) or not -(2**31) <= int(label[0]) < 2**31:
-        shown = line[:60].decode("utf-8", "backslashreplace")
-        raise FileError(
-            f"{where}: expected the name of an image, a space and its label, a whole number of 32 bits, "
-            f"got {shown!r}; write 0 for an image without a class."
-        )
-    return ListedImage(name.decode("utf-8", "surrogateescape"), int(label[0]))
-
-
-def _with_labels(line: bytes, label_dim: int, where: str) -> ListedImage:
-    name, *labels = line.rsplit(maxsplit=label_dim)
-    if len(labels) < label_dim or not all(_NUMBER.fullmatch(one) and abs(float(one)) < 2.0**127 for one in labels):
-        shown = line[:60].decode("utf-8", "backslashreplace")
-        raise FileError(
-            f"{where}: expected the name of an image and {label_dim} numbers, its labels, with spaces between them, "
-            f"got {shown!r}."
-        )
-    return ListedImage(name.decode("utf-8", "surrogateescape"), tuple(map(float, labels)))
-
-
-def shuffled(items: Sequence[Item], generator: Generator) -> list[Item]:
-    """The items in a random order, the one Caffe's shuffle gives with the same words of the generator."""
-    result = list(items)
-    for i in range(len(result) - 1, 0, -1):
-        j = _below(i + 1, generator)
-        result[i], result[j] = result[j], result[i]
-    return result
-
-
-def _below(end: int, generator: Generator) -> int:
-    """A number from 0 to end - 1: a word in equal parts; the few words beyond the last part are passed over."""
-    most = 2**32 - 1
-    part = most // end + (most % end == end - 1)
-    while (number := generator.word() // part) >= end:
-        pass
-    return number
-
-
-def find_folder(name: str) -> str:
-    """The root folder of a list's images, as it was given; "" is the working folder.
-
-    Raises:
-        FileError: there is no such folder.
-    """
-    if name and not os.path.isdir(find_file(name, what="root folder of images")):
-        raise FileError(f"{name}: expected the root folder of images, got a file ({os.path.abspath(name)}).")
-    return name
+def _cv2(what: str) -> Any:
+    try:
+        import cv2
+    except ImportError:
+        raise MissingExtra(what, "images") from None
+    return cv2
 
 
 def read_bytes(path: str) -> bytes:
@@ -136,6 +62,35 @@ def read_bytes(path: str) -> bytes:
         raise FileError(f"{shown_path(path)}: {unreadable(problem)}.") from None
 
 
+def decode(data: bytes, color: bool | None = None) -> NDArray[np.uint8]:
+    """The pixels of an encoded image, PNG, JPEG or what else OpenCV reads, C x H x W, colours blue, green, red.
+
+    Args:
+        data: the image file's bytes.
+        color: True to 3 channels, False to 1, None to as many as the file has.
+
+    Raises:
+        CaffeError: not an image, not one with 8 bits a channel, or larger than OpenCV's limit.
+        MissingExtra: OpenCV is not installed.
+    """
+    cv2 = opencv("Encoded images")
+    kind = {None: cv2.IMREAD_UNCHANGED, True: cv2.IMREAD_COLOR, False: cv2.IMREAD_GRAYSCALE}[color]
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), kind) if data else None
+    except cv2.error as problem:
+        if "CV_IO_MAX_IMAGE" in str(problem):
+            raise CaffeError(
+                f"expected an encoded image, got {len(data)} bytes that claim more rows, columns or pixels than OpenCV "
+                f"is to read; the environment's {_LIMIT} sets how many pixels that is."
+            ) from None
+        pixels = None
+    if pixels is None:
+        raise CaffeError(f"expected an encoded image, got {len(data)} bytes that are none.")
+    if pixels.dtype != np.uint8:
+        raise CaffeError(f"expected an image with 8 bits a channel, got {pixels.dtype}.")
+    return pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels[np.newaxis]
+
+
 def pixels(data: bytes, color: bool | None = True, height: int = 0, width: int = 0) -> NDArray[np.uint8]:
     """The pixels of an image file, C x H x W, colours in the order blue, green, red.
 
@@ -154,12 +109,38 @@ def pixels(data: bytes, color: bool | None = True, height: int = 0, width: int =
 
 def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """An image, C x H x W, in another size, by OpenCV's bilinear interpolation as Caffe does it."""
-    try:
-        import cv2
-    except ImportError:
-        raise MissingExtra("Resized images", "images") from None
+    cv2 = opencv("Resized images")
     try:
         resized: NDArray[Any] = cv2.resize(np.ascontiguousarray(image.transpose(1, 2, 0)), (width, height))
     except cv2.error:
         raise CaffeError(f"OpenCV cannot resize an image to height {height} and width {width}.") from None
     return resized.transpose(2, 0, 1) if resized.ndim == 3 else resized[np.newaxis]
+
+
+def is_opencvs(image: NDArray[Any]) -> bool:
+    """Whether an image, C x H x W, lies in memory as OpenCV makes those of three channels: a pixel's bytes together."""
+    return (
+        image.dtype == np.uint8
+        and (len(image), *image.strides) == (3, 1, 3 * image.shape[2], 3)
+        and sys.modules.get("cv2") is not None
+    )
+
+
+def write_opencvs(
+    image: NDArray[np.uint8], mirrored: bool, addend: NDArray[np.float32] | None, out: NDArray[np.float32]
+) -> None:
+    """out = image, perhaps mirrored, + addend.
+
+    OpenCV takes half as long as NumPy to add numbers of two types, and to part what lies three apart.
+
+    Args:
+        image: one that `is_opencvs`, or a window in it.
+        addend: of that shape; None for 0.
+        out: of that shape; each channel's memory in one piece.
+    """
+    cv2 = opencv("Encoded images")
+    pixels = image.transpose(1, 2, 0)
+    with borrow(pixels.shape, np.dtype(np.float32)) as sums:
+        np.copyto(sums, 0 if addend is None else addend.transpose(1, 2, 0))
+        cv2.accumulate(cv2.flip(pixels, 1) if mirrored else pixels, sums)
+        cv2.split(sums, list(out))

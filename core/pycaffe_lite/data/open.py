@@ -1,16 +1,23 @@
-"""Telling from a source's files what it is, for commands that are given a path alone, and for errors."""
+"""Opening a source: what a Data layer names, or what the files of a path tell that it is."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pycaffe_lite.data.records import Source
+from pycaffe_lite.data.sources.csv import CsvSource
+from pycaffe_lite.data.sources.idx import IdxSource
+from pycaffe_lite.data.sources.leveldb import LeveldbSource
+from pycaffe_lite.data.sources.lmdb import LmdbSource
+from pycaffe_lite.data.sources.npz import NpzSource
 from pycaffe_lite.errors import CaffeError, FileError
 from pycaffe_lite.paths import find_file, unreadable
 from pycaffe_lite.proto.caffe_pb2 import DataParameter
+
+_ARRAYS: dict[str, Callable[[Path, str, bool], Source]] = {"IDX": IdxSource, "NPZ": NpzSource, "CSV": CsvSource}
 
 KINDS = ("lmdb", "leveldb", "idx", "npz", "csv")
 """What a Data layer reads: its backends."""
@@ -75,7 +82,7 @@ def check_backend(path: Path, backend: str) -> None:
         raise FileError(f"{path}: expected a source for backend: {backend}, got one for {kind.upper()}.")
 
 
-def open_source(param: Any, folder: str = "", with_labels: bool = True, color: bool | None = None) -> Source:
+def open_source(param: DataParameter, folder: str = "", with_labels: bool = True, color: bool | None = None) -> Source:
     """Opens what a Data layer's parameters name.
 
     Args:
@@ -92,24 +99,10 @@ def open_source(param: Any, folder: str = "", with_labels: bool = True, color: b
     path = Path(find_file(param.source, folder, "data source"))
     backend = param.DB.Name(param.backend)
     check_backend(path, backend)
-    if backend == "IDX":
-        from pycaffe_lite.data.sources.idx import IdxSource
-
-        return IdxSource(path, param.source, with_labels)
-    if backend == "NPZ":
-        from pycaffe_lite.data.sources.npz import NpzSource
-
-        return NpzSource(path, param.source, with_labels)
-    if backend == "CSV":
-        from pycaffe_lite.data.sources.csv import CsvSource
-
-        return CsvSource(path, param.source, with_labels)
+    if backend in _ARRAYS:
+        return _ARRAYS[backend](path, param.source, with_labels)
     if backend == "LMDB":
-        from pycaffe_lite.data.sources.lmdb import LmdbSource
-
         return LmdbSource(path, param.source, color)
-    from pycaffe_lite.data.sources.leveldb import LeveldbSource
-
     return LeveldbSource(path.parent if in_leveldb(str(path)) else path, param.source, color)
 
 
@@ -123,14 +116,6 @@ def open_kind(path: str, kind: str, with_labels: bool = True, color: bool | None
         raise FileError(f"{path}: expected a source for a Data layer, got {READERS[kind]}.")
     backend = DataParameter.DB.Value(kind.upper())
     return open_source(DataParameter(source=path, backend=backend), "", with_labels, color)
-
-
-def length_of(source: Source) -> int | None:
-    """The number of a source's records; None if only reading it through can tell."""
-    try:
-        return len(source)
-    except CaffeError:
-        return None
 
 
 def _seen(path: str) -> str | None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import threading
 import weakref
 from queue import SimpleQueue
 
-import numpy as np
-
-from pycaffe_lite.data.batches import Batch, Feed, State
-from pycaffe_lite.parallel import num_threads
+from pycaffe_lite.data.batches import Batch, Feed, FeedState
+from pycaffe_lite.parallel import num_threads, start_thread
 
 # Ahead of the net by no more than this, in bytes of batches, whatever `prefetch` says.
 _MOST_AHEAD = 1 << 30
@@ -44,7 +41,6 @@ class Prefetcher:
             CaffeError: the batch could not be made. The next call tries again.
         """
         if self._worker.is_lost():
-            self._feed.forget_threads()
             self._feed.restore(self._state)
             self._current = None
             self._worker = self._start()
@@ -58,11 +54,11 @@ class Prefetcher:
         self._current, self._state = item, item.after
         return item
 
-    def state(self) -> State:
+    def state(self) -> FeedState:
         """The feed's state as if only the batches that `next` has returned had been made."""
         return dict(self._state)
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: FeedState) -> None:
         """Goes on where `state` was called; what was made ahead is dropped.
 
         Raises:
@@ -107,8 +103,7 @@ class _Worker:
         # One more than the depth, for the batch that the net holds.
         for _ in range(depth + 1):
             self.free.put(None)
-        self.thread = threading.Thread(target=self._run, daemon=True, name="prefetch")
-        self.thread.start()
+        self.thread = start_thread("prefetch", self._run)
         _workers.add(self)
 
     def stop(self, for_good: bool = False) -> None:
@@ -122,7 +117,6 @@ class _Worker:
         return not self._stopped and not self.thread.is_alive()
 
     def _run(self) -> None:
-        np.seterr(all="ignore")  # infinities are computed as Caffe does
         while True:
             batch = self.free.get()
             if self._stopped:

@@ -1,4 +1,4 @@
-"""Where records come from: the one small interface of all sources, and the choice among them.
+"""Records, and where they come from: the one small interface of all sources.
 
 A record is an image, C x H x W, and a label. Records are numbered from 0 in the order the source gives them.
 So a position is one integer, and reading goes on from any such number: all that an exact resume needs.
@@ -30,6 +30,33 @@ class Records(NamedTuple):
     images: Images
     labels: NDArray[np.float32]
     next: int
+
+
+class Undecoded(Sequence[NDArray[Any]]):
+    """Images that are decoded one by one, each when it is asked for, by the thread that asks.
+
+    Args:
+        length: how many they are.
+        decode: the pixels of one, C x H x W; raises a CaffeError that names it.
+    """
+
+    def __init__(self, length: int, decode: Callable[[int], NDArray[Any]]) -> None:
+        self._length = length
+        self._decode = decode
+        self._first: NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, i: Any) -> Any:  # an integer, of an image
+        if not 0 <= i < self._length:
+            raise IndexError(i)
+        if i:
+            return self._decode(i)
+        # It is looked at twice, for the shape of the batch and for its pixels.
+        if self._first is None:
+            self._first = self._decode(0)
+        return self._first
 
 
 class Source:
@@ -88,6 +115,14 @@ class Source:
         """Gives up threads and files; nothing is read afterwards."""
 
 
+def length_of(source: Source) -> int | None:
+    """The number of a source's records; None if only reading it through can tell."""
+    try:
+        return len(source)
+    except CaffeError:
+        return None
+
+
 def label_array(labels: Sequence[Sequence[float]], where: Callable[[int], str]) -> NDArray[np.float32]:
     """The labels of n records, n of them, or n x k if each record has k.
 
@@ -107,3 +142,56 @@ def label_array(labels: Sequence[Sequence[float]], where: Callable[[int], str]) 
             )
     array = np.array(labels, np.float32)
     return array[:, 0] if count == 1 else array
+
+
+class ShuffledSource(Source):
+    """The records of another source, in each epoch in a new random order.
+
+    The order of an epoch follows from seed and epoch alone, and the records are numbered on from one epoch to
+    the next: number n * len(source) + i is the i-th of epoch n. So the position is one integer here, too.
+
+    Args:
+        source: one that knows its length.
+        seed: any integer of 32 bits.
+    """
+
+    def __init__(self, source: Source, seed: int) -> None:
+        self.name = source.name
+        self.seed = seed
+        self._source = source
+        self._order = np.arange(len(source))
+        self._order_is_of = (-1, -1)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def read(self, start: int, count: int) -> Records:
+        epoch, at = divmod(start, len(self))
+        self._shuffle(epoch)
+        records = self._source.take(self._order[at : at + count])
+        return records._replace(next=start + len(records.labels))
+
+    def read_undecoded(self, start: int, count: int) -> Records:
+        epoch, at = divmod(start, len(self))
+        self._shuffle(epoch)
+        records = self._source.take_undecoded(self._order[at : at + count])
+        return records._replace(next=start + len(records.labels))
+
+    def check(self, start: int) -> None:
+        """There is always another epoch."""
+
+    def labels(self) -> NDArray[np.float32] | None:
+        return self._source.labels()
+
+    def where(self, record: int) -> str:
+        epoch, at = divmod(record, len(self))
+        self._shuffle(epoch)
+        return self._source.where(int(self._order[at]))
+
+    def close(self) -> None:
+        self._source.close()
+
+    def _shuffle(self, epoch: int) -> None:
+        if self._order_is_of != (self.seed, epoch):
+            self._order = np.random.RandomState([self.seed, epoch % 2**32]).permutation(len(self))
+            self._order_is_of = (self.seed, epoch)

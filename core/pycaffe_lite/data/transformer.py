@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pycaffe_lite.data.decode import is_opencvs, write_opencvs
-from pycaffe_lite.data.decoders import ForEach, in_turn
-from pycaffe_lite.data.mean import read_mean
+from pycaffe_lite.data.images import is_opencvs, write_opencvs
 from pycaffe_lite.data.records import Images
-from pycaffe_lite.errors import CaffeError, ShapeError
+from pycaffe_lite.errors import CaffeError, FileError, ShapeError
+from pycaffe_lite.formats.blobproto import read_blob
+from pycaffe_lite.parallel import parallel_for
+from pycaffe_lite.paths import find_file
 from pycaffe_lite.phase import TRAIN
+from pycaffe_lite.proto.caffe_pb2 import TransformationParameter
 from pycaffe_lite.rng import Generator, Words
 
-Shape = tuple[int, int, int]
+ImageShape = tuple[int, int, int]
 
 _CACHED = 1 << 16  # elements
 
@@ -26,14 +28,14 @@ VARIATIONS = ("resize_param", "noise_param", "distort_param", "expand_param", "e
 """What SSD adds to transform_param."""
 
 
-def _refuse_variations(param: Any) -> None:
+def _refuse_variations(param: TransformationParameter) -> None:
     """Raises a CaffeError for variations of images that are read but not carried out."""
     for name in VARIATIONS:
         if param.HasField(name):
             raise CaffeError(f"{name}, an addition of SSD to transform_param, is not carried out here; leave it out.")
 
 
-def draws_words(param: Any, phase: int) -> bool:
+def draws_words(param: TransformationParameter, phase: int) -> bool:
     """Whether images are transformed by chance: mirrored, or cropped for training."""
     return bool(param.mirror or (param.crop_size and phase == TRAIN))
 
@@ -56,7 +58,7 @@ class Transformer:
         CaffeError: parameters that exclude one another, or a mean file that cannot be read.
     """
 
-    def __init__(self, param: Any, phase: int, folder: str = "", seed: int = 0) -> None:
+    def __init__(self, param: TransformationParameter, phase: int, folder: str = "", seed: int = 0) -> None:
         if param.force_color and param.force_gray:
             raise CaffeError("expected force_color or force_gray, got both.")
         if param.HasField("mean_file") and len(param.mean_value):
@@ -86,7 +88,7 @@ class Transformer:
 
     # -- shapes --------------------------------------------------------------------------------------------
 
-    def output_shape(self, shape: tuple[int, ...]) -> Shape:
+    def output_shape(self, shape: tuple[int, ...]) -> ImageShape:
         """What becomes of an image of a shape, C x H x W.
 
         Raises:
@@ -100,7 +102,7 @@ class Transformer:
         self._check_mean((channels, height, width))
         return (channels, self._crop, self._crop) if self._crop else (channels, height, width)
 
-    def _check_mean(self, shape: Shape) -> None:
+    def _check_mean(self, shape: ImageShape) -> None:
         if self._mean is None:
             return
         if self._mean_file and self._mean.shape != shape:
@@ -120,7 +122,7 @@ class Transformer:
         images: Images,
         out: NDArray[np.float32],
         where: Callable[[int], str],
-        for_each: ForEach = in_turn,
+        for_each: Callable[[int, Callable[[int], object]], None] = parallel_for,
     ) -> None:
         """Transforms images.
 
@@ -128,7 +130,7 @@ class Transformer:
             images: n x C x H x W, or n images C x H x W, of several sizes where they are cropped.
             out: n x C x H x W of the output shape, float32.
             where: what an error calls the i-th image.
-            for_each: calls of which each does a part; no result depends on how.
+            for_each: does the parts, see `Pool.run`; no result depends on its threads.
 
         Raises:
             ShapeError: an image does not fit.
@@ -224,12 +226,27 @@ def _windows(images: NDArray[Any], row: Any, column: Any, shape: tuple[int, ...]
     return places[np.arange(len(images)), :, row, column]
 
 
-def _read_means(param: Any, folder: str) -> NDArray[np.float32] | None:
+def _read_means(param: TransformationParameter, folder: str) -> NDArray[np.float32] | None:
     """The mean image, C x H x W, or mean values, C x 1 x 1."""
-    from pycaffe_lite.paths import find_file
-
     if param.HasField("mean_file"):
         return read_mean(Path(find_file(param.mean_file, folder, "mean file")))
     if len(param.mean_value):
         return np.array(param.mean_value, np.float32).reshape(-1, 1, 1)
     return None
+
+
+def read_mean(path: Path) -> NDArray[np.float32]:
+    """The mean image of a .binaryproto file, C x H x W.
+
+    Raises:
+        FileError: missing, not a BlobProto, or not one image.
+    """
+    if path.exists() and not path.is_file():
+        raise FileError(f"{path}: expected a mean image (a BlobProto), got no plain file.")
+    blob = read_blob(str(path), "a mean image")
+    # Files of compute_image_mean have the old four numbers in place of a shape.
+    image = blob.shape[1:] if blob.ndim == 4 and blob.shape[0] == 1 else blob.shape
+    if len(image) != 3:
+        raise FileError(f"{path}: expected one mean image, got shape {list(blob.shape)}.")
+    with np.errstate(over="ignore"):  # as a cast in C: infinite
+        return np.array(blob, np.float32).reshape(image)

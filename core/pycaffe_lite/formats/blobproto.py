@@ -1,27 +1,65 @@
-"""A blob in protobuf's binary form, as an array over the bytes it lies in."""
+"""BlobProto: a blob in protobuf's binary form, read as an array over the bytes it lies in, and written in pieces.
+
+No Python object is made of each number, either way.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from pycaffe_lite.formats.wire import BYTES, FIXED32, FIXED64, VARINT, Part, parts, signed, varint
+from pycaffe_lite.formats.reading import Unfit
+from pycaffe_lite.formats.wire import (
+    BYTES,
+    FIXED32,
+    FIXED64,
+    VARINT,
+    Part,
+    head,
+    parts,
+    read_message,
+    read_varint,
+    signed,
+    varint,
+)
 
 Values = NDArray[np.floating]
 
 _MOST_AXES = 32
 
 # The numbers of BlobProto's fields, the last two NVCaffe's.
-_NUM, _WIDTH, _DATA, _SHAPE, _DOUBLE_DATA, _RAW_TYPE, _RAW_DATA = 1, 4, 5, 7, 8, 10, 12
+_NUM, _WIDTH, _DATA, _DIFF, _SHAPE, _DOUBLE_DATA, _DOUBLE_DIFF, _RAW_TYPE, _RAW_DATA = 1, 4, 5, 6, 7, 8, 9, 10, 12
 _DTYPES: dict[int, np.dtype[Any]] = {_DATA: np.dtype("<f4"), _DOUBLE_DATA: np.dtype("<f8")}
 _RAW_DTYPES: dict[int, np.dtype[Any]] = {0: np.dtype("<f8"), 1: np.dtype("<f4"), 2: np.dtype("<f2")}
 
 
-class Unfit(Exception):
-    """A message in protobuf's form that is not what was looked for; its text goes on a sentence."""
+# -- reading -----------------------------------------------------------------------------------------------
+
+
+def read_blob(path: str, what: str = "a blob") -> Values:
+    """The array of a .binaryproto, such as a mean image or an infogain matrix; see `blob_of`.
+
+    Args:
+        path: the file.
+        what: what it should be, for messages.
+
+    Raises:
+        FileError: the file is missing, unreadable, truncated, or not a blob.
+    """
+    return read_message(os.fspath(path), f"{what} (.binaryproto)", _whole)
+
+
+def _whole(data: bytes) -> Values:
+    values = blob_of(data, 0, len(data))
+    if not values.size:
+        raise Unfit("it has no values")
+    return values
 
 
 class _Fields:
@@ -104,7 +142,7 @@ def _dims(data: bytes, shape: Part, before: int) -> list[int]:
             dims.append(signed(part.value))
         offset = part.start
         while part.wire == BYTES and offset < part.stop and before + len(dims) <= _MOST_AXES:
-            value, offset = varint(data, offset, part.stop)
+            value, offset = read_varint(data, offset, part.stop)
             dims.append(signed(value))
         if before + len(dims) > _MOST_AXES:
             raise Unfit(f"the shape has more than {_MOST_AXES} axes")
@@ -119,3 +157,55 @@ def _values(fields: _Fields) -> Values:
     values: Values = np.frombuffer(buffer, dtype)
     values.flags.writeable = False
     return values
+
+
+# -- writing -----------------------------------------------------------------------------------------------
+
+
+def blob_pieces(data: NDArray[Any], diff: NDArray[Any] | None = None, four_axes: bool = False) -> list[bytes]:
+    """A BlobProto, in pieces; the bytes are those that protobuf itself would write.
+
+    Args:
+        data: the values; as float, or float64 as double_data.
+        diff: written beside them, if there is one.
+        four_axes: whether its shape is written as old files have it: num, channels, height and width.
+    """
+    inner = b"".join(map(varint, data.shape))
+    inner = head(1, len(inner)) + inner if data.shape else b""
+    shape = [head(_SHAPE, len(inner)), inner]
+    doubles = data.dtype == np.float64
+    pieces = [*_packed(_DOUBLE_DATA if doubles else _DATA, data)]
+    if diff is not None:
+        pieces += _packed(_DOUBLE_DIFF if doubles else _DIFF, diff)
+    if four_axes:
+        lengths = (1,) * (_WIDTH - data.ndim) + data.shape
+        return [varint(number << 3 | VARINT) + varint(n) for number, n in enumerate(lengths, _NUM)] + pieces
+    return shape + pieces if doubles else pieces + shape
+
+
+def _packed(number: int, array: NDArray[Any]) -> Iterator[bytes]:
+    """A field of packed floats in logical order, little-endian."""
+    if array.size:
+        values = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        yield head(number, values.nbytes)
+        yield values.tobytes()
+
+
+def with_blobs(message: Message, field: str, blobs: Sequence[list[bytes]]) -> list[bytes]:
+    """A message whose repeated BlobProto field holds these blobs, in pieces.
+
+    Args:
+        message: its other fields.
+        field: the name of the field, which is empty in the message.
+        blobs: the blobs, as `blob_pieces` gives them.
+    """
+    number = message.DESCRIPTOR.fields_by_name[field].number
+    below, above = type(message)(), type(message)()
+    below.CopyFrom(message)
+    above.CopyFrom(message)
+    for descriptor, _ in message.ListFields():
+        (above if descriptor.number < number else below).ClearField(descriptor.name)
+    pieces = [below.SerializeToString(deterministic=True)]
+    for blob in blobs:
+        pieces += [head(number, sum(map(len, blob))), *blob]
+    return [*pieces, above.SerializeToString(deterministic=True)]

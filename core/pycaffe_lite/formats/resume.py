@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from pycaffe_lite.errors import FileError
-from pycaffe_lite.formats.caffemodel import file_bytes
+from pycaffe_lite.formats.reading import file_bytes
+from pycaffe_lite.words import short
 
 WHAT = "what an exact resume needs (.resume)"
 VERSION = 1
@@ -73,8 +74,9 @@ def read(path: str) -> dict[str, Any]:
         state = _decode(data)
     except (ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile, MemoryError) as problem:
         raise FileError(f"{path} is not a file of {WHAT}: {problem}.") from None
-    if state.get("version") != VERSION:
-        raise FileError(f"{path}: expected version {VERSION} of {WHAT}, got {state.get('version')}.")
+    version = state.get("version")
+    if not isinstance(version, int) or version != VERSION:
+        raise FileError(f"{path}: expected version {VERSION} of {WHAT}, got {short(str(version))}.")
     return state
 
 

@@ -2,20 +2,23 @@
 
 As matrix products they would have one row or column. Here each is a sum over the kernel's taps of products of long
 rows of pixels, in one call of `einsum`, which keeps a row of results in the cache while the taps pass by. See
-`window_product` for what the three are.
+`convolution` for what the three are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from pycaffe_lite.kernels.indexing import along, fill_border
-from pycaffe_lite.kernels.windows import Span, Window, dense
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.blob import Array
+from pycaffe_lite.kernels.convolution import ConvolutionProduct
+from pycaffe_lite.kernels.copying import Index, along, border, dense, dense_to_write
+from pycaffe_lite.kernels.windows import Padding, Span, Walk, Window, windows_of
+from pycaffe_lite.memory import Loans
 
 BLOCK_BYTES = 1 << 20
 """Rows of a map that are worked on together: with the pixels they see they fit a second-level cache."""
@@ -40,49 +43,50 @@ def is_depthwise(window: Window, image_channels: int, map_channels: int, group: 
     return alone and bool(window.kernel) and not gaps
 
 
-class DepthwiseProduct:
-    """Like WindowProduct, where group = image channels; each may have several map channels.
-
-    Args:
-        window: the geometry.
-        image_channels, map_channels: of both sides, the second a multiple of the first.
-        dtype: of the values.
-    """
+class DepthwiseProduct(ConvolutionProduct):
+    """Like WindowProduct, where group = image channels; each may have several map channels."""
 
     block_bytes = gradient_bytes = BLOCK_BYTES
 
-    def __init__(self, window: Window, image_channels: int, map_channels: int, dtype: np.dtype) -> None:
-        self.window, self.dtype = window, dtype
-        self.channels, self.multiple = map_channels, map_channels // image_channels
+    def __init__(self, window: Window, images: Sequence[int], maps: Sequence[int], dtype: np.dtype) -> None:
+        self.weight_shape = (*window.kernel, maps[-1])
+        self.multiple = maps[-1] // images[-1]
+        self.pixel_bytes = maps[-1] * dtype.itemsize
         # einsum's names for the axes: taps, the batch, places, pixels of a stride at a place, and a run of channels.
         axes = len(window.kernel)
         self.taps, self.batch = list(range(axes)), axes
         self.places, self.inner = list(range(axes + 1, 2 * axes + 1)), list(range(2 * axes + 1, 3 * axes))
         self.run = 3 * axes
-
-    @property
-    def weight_shape(self) -> tuple[int, ...]:
-        return (*self.window.kernel, self.channels)
+        # Along each axis, how many windows reach a stride of pixels, and how far each is from the next.
+        self.steps = [
+            (-(-kernel // stride), dilation)
+            for kernel, dilation, stride in zip(window.kernel, window.dilation, window.stride, strict=True)
+        ]
+        super().__init__(window, images, maps, dtype)
 
     def row_bytes(self, count: Sequence[int]) -> int:
         """What one row of a map takes."""
-        return prod(count[1:]) * self.channels * self.dtype.itemsize
+        return prod(count[1:]) * self.pixel_bytes
 
     # -- gather and the weights' gradient --------------------------------------------------------------------
 
-    def gather(self, image: np.ndarray, weight: np.ndarray, out: np.ndarray, rows: Span) -> None:
-        target = out if out.flags.c_contiguous else scratch("map", out.shape, out.dtype)
+    def gather_block(self, images: Array, weight: Array, out: Array, rows: Span) -> None:
         labels = [self.batch, *self.places, self.run]
-        self._sum_taps(self._windows(image, rows), weight, [*self.taps, self.run], target, labels)
-        if target is not out:
-            np.copyto(out, target)
+        with Loans() as loans, dense_to_write(out) as target:
+            view = self._windows(images, rows, loans)
+            self._sum_taps(view, weight, [*self.taps, self.run], target, labels)
 
-    def _windows(self, image: np.ndarray, rows: Span) -> np.ndarray:
+    def _windows(self, images: Array, rows: Span, loans: Loans) -> np.ndarray:
         """A view taps x N x windows x map channels of the images, with their border."""
-        padded = dense(self.window.padded(image, rows, self.multiple), "columns")
-        taps, tap_strides, windows, window_strides = self.window.layout(padded)
-        strides = (*tap_strides, *window_strides, padded.strides[-1])
-        return as_strided(padded, (*taps, *windows, self.channels), strides)
+        padding, walk = self.plan((images.shape, rows), lambda: self._walk(images.shape, rows))
+        axes = len(self.taps)
+        view = walk.view(dense(padding.add(images, loans), loans))
+        return view.transpose(*range(axes + 1, 2 * axes + 1), *range(axes + 1), 2 * axes + 1)
+
+    def _walk(self, shape: tuple[int, ...], rows: Span) -> tuple[Padding, Walk]:
+        count = windows_of(self.window, shape[1:-1], rows)
+        padding = Padding(self.window, shape, rows, self.multiple)
+        return padding, Walk(self.window, count, shape[0], self.map_channels, taps_first=False)
 
     def _sum_taps(
         self, view: np.ndarray, weight: np.ndarray, weight_labels: list[int], out: np.ndarray, labels: list[int]
@@ -106,62 +110,63 @@ class DepthwiseProduct:
             weight = np.tile(weight, repeat)
         np.einsum(view, [*self.taps, self.batch, *self.places, self.run], weight, weight_labels, labels, out=out)
 
-    def weight_gradient(
-        self, image: np.ndarray, maps: np.ndarray, rows: Span, total: np.ndarray, first: bool, alone: bool
+    def add_weight_gradient(
+        self, images: Array, maps: Array, rows: Span, total: Array, first: bool, alone: bool
     ) -> None:
         """The sum over rows is kept for each pixel of a row, and those are added up at last: long inner loops.
 
         Large kernels would need much memory for that; but they have long sums anyway.
         """
-        view, diff = self._windows(image, rows), dense(maps, "map")
         labels = [self.batch, *self.places, self.run]
-        part = total if first else scratch("product", total.shape, total.dtype)
-        if total.nbytes * diff.shape[-2] <= MOST_SUMS:
-            sums = scratch("sums", (*self.window.kernel, *diff.shape[-2:]), self.dtype)
-            np.einsum(view, [*self.taps, *labels], diff, labels, [*self.taps, *labels[-2:]], out=sums)
-            np.add.reduce(sums, axis=-2, out=part)
-        else:
-            np.einsum(view, [*self.taps, *labels], diff, labels, [*self.taps, self.run], out=part)
-        if not first:
-            np.add(total, part, out=total)
+        with Loans() as loans:
+            view, diff = self._windows(images, rows, loans), dense(maps, loans)
+            part = total if first else loans.take(total.shape, total.dtype)
+            if total.nbytes * diff.shape[-2] <= MOST_SUMS:
+                sums = loans.take((*self.window.kernel, *diff.shape[-2:]), self.dtype)
+                np.einsum(view, [*self.taps, *labels], diff, labels, [*self.taps, *labels[-2:]], out=sums)
+                np.add.reduce(sums, axis=-2, out=part)
+            else:
+                np.einsum(view, [*self.taps, *labels], diff, labels, [*self.taps, self.run], out=part)
+            if not first:
+                np.add(total, part, out=total)
 
     # -- scatter ---------------------------------------------------------------------------------------------
 
-    def scatter(self, maps: np.ndarray, weight: np.ndarray, image: np.ndarray, pixels: Span) -> None:
+    def scatter_block(self, maps: Array, weight: Array, images: Array, pixels: Span) -> None:
         """Each pixel takes its sum over the windows that reach it.
 
         The pixels of a stride see the same windows, each with taps of its own: so this too is a filter over the map,
         whose result at a place is a whole stride of pixels. It has kernel / stride taps, rounded up.
         """
-        stride = self.window.stride[0]
-        row = prod(image.shape[2:-1]) * len(image) * self.channels * self.dtype.itemsize
-        step = max(1, self.block_bytes // max(1, row * stride)) * stride
         weight = self._by_strides(weight)
-        for first in range(0, image.shape[1], step):
-            band = image[:, first : first + step]
-            begin = pixels[0] + first
-            spans = [(begin, begin + band.shape[1]), *((0, size) for size in image.shape[2:-1])]
-            self._scatter_band(maps, weight, band, spans)
+        key = images.shape, maps.shape, pixels
+        for band in self.plan(key, lambda: self._bands(*key)):
+            self._scatter_band(maps, weight, images[:, band.rows], band)
 
-    def _steps(self) -> list[Span]:
-        """Along each axis, how many windows reach a stride of pixels, and how far each is from the next."""
-        return [
-            (-(-kernel // stride), dilation)
-            for kernel, dilation, stride in zip(
-                self.window.kernel, self.window.dilation, self.window.stride, strict=True
-            )
-        ]
-
-    def _by_strides(self, weight: np.ndarray) -> np.ndarray:
+    def _by_strides(self, weight: Array) -> Array:
         """The weights with each kernel axis as steps x stride; zeros fill the last step."""
-        steps, strides = [steps for steps, _ in self._steps()], self.window.stride
-        full = np.zeros((*(n * stride for n, stride in zip(steps, strides, strict=True)), self.channels), self.dtype)
+        steps, strides = [steps for steps, _ in self.steps], self.window.stride
+        full = np.zeros(
+            (*(n * stride for n, stride in zip(steps, strides, strict=True)), self.map_channels), self.dtype
+        )
         full[tuple(slice(kernel) for kernel in self.window.kernel)] = weight
         split = _alternate(steps, strides)
-        return full.reshape(*split[:-1], split[-1] * self.channels)
+        return full.reshape(*split[:-1], split[-1] * self.map_channels)
 
-    def _scatter_band(self, maps: np.ndarray, weight: np.ndarray, image: np.ndarray, spans: Sequence[Span]) -> None:
-        """Sets the pixels of those spans."""
+    def _bands(self, images: tuple[int, ...], maps: tuple[int, ...], pixels: Span) -> list[_Band]:
+        """Cuts the rows `pixels` of the images into whole strides of about a block's size."""
+        stride = self.window.stride[0]
+        row = prod(images[2:-1]) * images[0] * self.pixel_bytes
+        step = max(1, self.block_bytes // max(1, row * stride)) * stride
+        bands = []
+        for first in range(0, images[1], step):
+            rows = slice(first, min(first + step, images[1]))
+            spans = [(pixels[0] + rows.start, pixels[0] + rows.stop), *((0, size) for size in images[2:-1])]
+            bands.append(self._band(rows, (images[0], rows.stop - rows.start, *images[2:]), maps, spans))
+        return bands
+
+    def _band(self, rows: slice, images: Sequence[int], maps: tuple[int, ...], spans: Sequence[Span]) -> _Band:
+        """The geometry of the pixels of those spans."""
         strides, pads = self.window.stride, self.window.pad
         # Places are strides of pixels, counted from the corner of the first window.
         places = [
@@ -170,43 +175,80 @@ class DepthwiseProduct:
         ]
         lengths = [b - a for a, b in places]
         split = _alternate(lengths, strides)
-        shape = (len(image), *split[:-1], split[-1] * self.channels)
-        direct = image.size == prod(shape) and image.flags.c_contiguous
-        out = image.reshape(shape) if direct else scratch("strides", shape, image.dtype)
-        self._sum_taps(
-            self._windows_at(maps, places),
-            weight,
-            _alternate(self.taps, [*self.inner, self.run]),
-            out,
-            [self.batch, *_alternate(self.places, [*self.inner, self.run])],
-        )
-        if direct:
-            return
-        whole = out.reshape(len(image), *(n * s for n, s in zip(lengths, strides, strict=True)), -1)
         corners = [begin + pad - a * s for (begin, _), (a, _), pad, s in zip(spans, places, pads, strides, strict=True)]
         inside = [slice(at, at + end - begin) for at, (begin, end) in zip(corners, spans, strict=True)]
-        result = whole[along(1, *inside)].reshape(*image.shape, self.multiple)
-        np.copyto(image, result[..., 0])
-        for part in range(1, self.multiple):
-            np.add(image, result[..., part], out=image)
+        reach = [(a - (n - 1) * back, b) for (a, b), (n, back) in zip(places, self.steps, strict=True)]
+        seen = [(max(a, 0), min(b, count)) for (a, b), count in zip(reach, maps[1:-1], strict=True)]
+        widths = [(first - a, b - last) for (a, b), (first, last) in zip(reach, seen, strict=True)]
+        bordered = (maps[0], *(b - a for a, b in reach), strides[-1], self.map_channels)
+        return _Band(
+            rows,
+            shape=(images[0], *split[:-1], split[-1] * self.map_channels),
+            whole=(images[0], *(n * s for n, s in zip(lengths, strides, strict=True)), images[-1], self.multiple),
+            inside=along(1, *inside),
+            maps=along(1, *(slice(first, last) for first, last in seen)),
+            bordered=bordered,
+            border=border(bordered, widths),
+            corner=along(1, *(slice((n - 1) * back, None) for n, back in self.steps)),
+            windows=(*(n for n, _ in self.steps), maps[0], *lengths, strides[-1] * self.map_channels),
+        )
 
-    def _windows_at(self, maps: np.ndarray, places: Sequence[Span]) -> np.ndarray:
+    def _scatter_band(self, maps: Array, weight: Array, image: Array, band: _Band) -> None:
+        """Sets the pixels of a band."""
+        with Loans() as loans:
+            direct = image.size == prod(band.shape) and image.flags.c_contiguous
+            out = image.reshape(band.shape) if direct else loans.take(band.shape, image.dtype)
+            self._sum_taps(
+                self._windows_at(maps, band, loans),
+                weight,
+                _alternate(self.taps, [*self.inner, self.run]),
+                out,
+                [self.batch, *_alternate(self.places, [*self.inner, self.run])],
+            )
+            if direct:
+                return
+            result = out.reshape(band.whole)[band.inside]
+            np.copyto(image, result[..., 0])
+            for part in range(1, self.multiple):
+                np.add(image, result[..., part], out=image)
+
+    def _windows_at(self, maps: Array, band: _Band, loans: Loans) -> np.ndarray:
         """A view steps x N x places x run of the maps: the windows that reach each place, zeros where there are none.
 
         Each window comes once for every pixel of a stride of the last axis, so that these are one long run.
         """
-        steps, stride = self._steps(), self.window.stride[-1]
-        reach = [(a - (n - 1) * back, b) for (a, b), (n, back) in zip(places, steps, strict=True)]
-        bordered = scratch("padded", (len(maps), *(b - a for a, b in reach), stride, self.channels), maps.dtype)
-        inside = [(max(a, 0), min(b, count)) for (a, b), count in zip(reach, maps.shape[1:-1], strict=True)]
-        borders = [(first - a, b - last) for (a, b), (first, last) in zip(reach, inside, strict=True)]
-        part = maps[along(1, *(slice(first, last) for first, last in inside))]
-        np.copyto(fill_border(bordered, borders, 0), part[..., None, :])
-        flat = bordered.reshape(*bordered.shape[:-2], stride * self.channels)
-        corner = flat[along(1, *(slice((n - 1) * back, None) for n, back in steps))]
-        backs = [-back * length for (_, back), length in zip(steps, corner.strides[1:-1], strict=True)]
-        shape = (*(n for n, _ in steps), len(maps), *(b - a for a, b in places), flat.shape[-1])
-        return as_strided(corner, shape, (*backs, *corner.strides))
+        bordered = loans.take(band.bordered, maps.dtype)
+        edges, inside = band.border
+        for edge in edges:
+            bordered[edge] = 0
+        np.copyto(bordered[inside], maps[band.maps][..., None, :])
+        corner = bordered.reshape(*band.bordered[:-2], -1)[band.corner]
+        backs = [-back * length for (_, back), length in zip(self.steps, corner.strides[1:-1], strict=True)]
+        return as_strided(corner, band.windows, (*backs, *corner.strides))
+
+
+class _Band(NamedTuple):
+    """Some rows of pixels that take their sums together.
+
+    Attributes:
+        rows: which.
+        shape: of the sums, N x (places x stride for each axis) x run.
+        whole, inside: their shape with the map channels as two axes, and where the pixels are there.
+        maps: where the windows are that reach these pixels.
+        bordered, border: the shape of those with zeros around, each as often as the last stride, and where these are.
+        corner: where the windows begin in it.
+        windows: the shape of the view that walks over it.
+    """
+
+    rows: slice
+    shape: tuple[int, ...]
+    whole: tuple[int, ...]
+    inside: Index
+    maps: Index
+    bordered: tuple[int, ...]
+    border: tuple[list[Index], Index]
+    corner: Index
+    windows: tuple[int, ...]
 
 
 def _alternate(first: Sequence[int], second: Sequence[int]) -> list[int]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.channel_layout import PIECE
+from pycaffe_lite.kernels.channels import PIECE
+from pycaffe_lite.kernels.copying import along
 from pycaffe_lite.memory import aligned_bytes
 from pycaffe_lite.parallel import slices
 
@@ -48,12 +48,12 @@ class Workspace:
         """
         reach = total.shape[axis] + 2 * (half - 1) * step
         pairs = total if half == 1 else self.empty(*total.shape[:axis], reach, *total.shape[axis + 1 :])
-        self.steps.append((_along(terms, axis, 0, reach), _along(terms, axis, step, reach), pairs))
+        self.steps.append((terms[along(axis, slice(reach))], terms[along(axis, slice(step, step + reach))], pairs))
         length = total.shape[axis]
         for pair in range(1, half):
-            before = _along(pairs, axis, 0, length) if pair == 1 else total
-            self.steps.append((before, _along(pairs, axis, 2 * pair * step, length), total))
-        self.steps.append((total, _along(terms, axis, 2 * half * step, length), total))
+            before = pairs[along(axis, slice(length))] if pair == 1 else total
+            self.steps.append((before, pairs[along(axis, slice(2 * pair * step, 2 * pair * step + length))], total))
+        self.steps.append((total, terms[along(axis, slice(2 * half * step, 2 * half * step + length))], total))
 
 
 class Region(ABC):
@@ -74,7 +74,7 @@ class Region(ABC):
 
     def workspace(self, piece: Array) -> Workspace:
         """The calling thread's workspace for pieces of that shape."""
-        known: dict[Any, Workspace] = self._local.__dict__.setdefault("workspaces", {})
+        known: dict[tuple[tuple[int, ...], np.dtype], Workspace] = self._local.__dict__.setdefault("workspaces", {})
         key = (piece.shape, piece.dtype)
         if key not in known:
             known[key] = self._make(piece.shape, Workspace(piece.dtype))
@@ -138,7 +138,7 @@ class WithinChannel(Region):
             padded[axis] += 2 * half
         sums = terms = space.empty(*padded)
         for axis, half in zip(self.axes, self.halves, strict=True):
-            terms = _along(terms, axis, half, shape[axis])
+            terms = terms[along(axis, slice(half, half + shape[axis]))]
             padded[axis] = shape[axis]
             if half:
                 total = space.empty(*padded)
@@ -146,8 +146,3 @@ class WithinChannel(Region):
                 sums = total
         space.terms, space.memory, space.total = terms, sums, sums
         return space
-
-
-def _along(array: Array, axis: int, start: int, length: int) -> Array:
-    place = (*[slice(None)] * axis, slice(start, start + length))
-    return array[place]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from pycaffe_lite.blob import Array
-from pycaffe_lite.kernels.channels import Channels
-from pycaffe_lite.memory import scratch
-
-Add = Callable[[int, Array], None]
+from pycaffe_lite.kernels.channels import Add, Channels
+from pycaffe_lite.memory import borrow
 
 
 def mean_and_variance(channels: Channels, x: Array) -> tuple[np.ndarray, np.ndarray]:
@@ -21,10 +17,10 @@ def mean_and_variance(channels: Channels, x: Array) -> tuple[np.ndarray, np.ndar
 
 
 def _add_moments(add: Add, x: Array, shift: Array) -> None:
-    difference = scratch("moments", x.shape, x.dtype)
-    np.subtract(x, shift, out=difference)
-    add(0, difference)
-    add(1, np.square(difference, out=difference))
+    with borrow(x.shape, x.dtype) as difference:
+        np.subtract(x, shift, out=difference)
+        add(0, difference)
+        add(1, np.square(difference, out=difference))
 
 
 def normalize(x: Array, y: Array, mean: Array, inverse_std: Array) -> None:
@@ -42,13 +38,14 @@ def normalization_backward(channels: Channels, dy: Array, y: Array, dx: Array, i
 def add_products(add: Add, dy: Array, y: Array) -> None:
     """For `Channels.sums`: the sums of dy, and of dy y."""
     add(0, dy)
-    add(1, np.multiply(dy, y, out=scratch("normalization", dy.shape, dy.dtype)))
+    with borrow(dy.shape, dy.dtype) as product:
+        add(1, np.multiply(dy, y, out=product))
 
 
 def derive(dy: Array, y: Array, dx: Array, mean: Array, mean_product: Array, inverse_std: Array) -> None:
     """For `Channels.map`: dx = (dy - mean - y mean_product) / std; dx may be dy."""
-    shared = scratch("normalization", dy.shape, dy.dtype)
-    np.multiply(y, mean_product, out=shared)
-    np.add(shared, mean, out=shared)
-    np.subtract(dy, shared, out=shared)
-    np.multiply(shared, inverse_std, out=dx)
+    with borrow(dy.shape, dy.dtype) as shared:
+        np.multiply(y, mean_product, out=shared)
+        np.add(shared, mean, out=shared)
+        np.subtract(dy, shared, out=shared)
+        np.multiply(shared, inverse_std, out=dx)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pycaffe_lite.blob import Array
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.memory import borrow
 from pycaffe_lite.parallel import parallel_for, slices
 
 PIECE_PRODUCTS = 6_000_000
@@ -64,9 +64,9 @@ def add_weight_gradient(dy: Array, x: Array, diff: Array) -> None:
 
     def piece(i: int) -> None:
         place = diff[places[i]]
-        gradient = scratch("product", place.shape, place.dtype)
-        np.matmul(dy[:, places[i]].T, x, out=gradient)
-        np.add(place, gradient, out=place)
+        with borrow(place.shape, place.dtype) as gradient:
+            np.matmul(dy[:, places[i]].T, x, out=gradient)
+            np.add(place, gradient, out=place)
 
     parallel_for(len(places), piece)
 

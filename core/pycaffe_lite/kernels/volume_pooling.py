@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from pycaffe_lite.blob import Array
-from pycaffe_lite.kernels.indexing import along
 from pycaffe_lite.kernels.pooling import LEAST, PoolingMethod
 from pycaffe_lite.kernels.windows import Window
+from pycaffe_lite.memory import Loans
 
 
 class VolumePooling(PoolingMethod):
@@ -23,11 +22,12 @@ class VolumePooling(PoolingMethod):
     def reduce_all(self, function: Callable[..., object], empty: float, volume: Array, out: Array) -> None:
         """Reduces each window with a ufunc."""
         last = len(self.count) - 1
-        for axis, count in enumerate(self.count):
-            shape = (*volume.shape[: 2 + axis], count, *volume.shape[3 + axis :])
-            target = out if axis == last else np.empty(shape, volume.dtype)
-            self._reduce_axis(function, empty, axis, volume, target)
-            volume = target
+        with Loans() as loans:
+            for axis, count in enumerate(self.count):
+                shape = (*volume.shape[: 2 + axis], count, *volume.shape[3 + axis :])
+                target = out if axis == last else loans.take(shape, volume.dtype)
+                self._reduce_axis(axis, function, empty, volume, target)
+                volume = target
 
 
 class VolumeMaxPooling(VolumePooling):
@@ -38,28 +38,21 @@ class VolumeMaxPooling(VolumePooling):
 
     def write_indices(self, image: Array, out: Array, indices: Array) -> None:
         """Where each maximum lies in its volume, counted along the rows; -1 where no value equals it."""
-        numbers = np.arange(prod(self.sizes), dtype=self.dtype).reshape(self.sizes)
+        numbers = np.arange(prod(self.sizes), dtype=self.dtype).reshape(1, 1, *self.sizes)
         indices[...] = -1
-        for windows, pixels in self.window.taps(self.count, self.sizes):
-            place = _part(indices, windows)
-            wins = (_part(image, pixels) == _part(out, windows)) & (place < 0)
-            np.copyto(place, _part(numbers, pixels), where=wins)
+        for windows, pixels in self._each_tap():
+            place = indices[windows]
+            wins = (image[pixels] == out[windows]) & (place < 0)
+            np.copyto(place, numbers[pixels], where=wins)
 
     def backward(self, image: Array, image_diff: Array, out: Array, diff: Array, cut: slice) -> None:
         image_diff.fill(0)
         waiting = np.ones(out.shape, bool)
-        for windows, pixels in self.window.taps(self.count, self.sizes):
-            still = _part(waiting, windows)
-            wins = (_part(image, pixels) == _part(out, windows)) & still
-            target = _part(image_diff, pixels)
-            np.add(target, _part(diff, windows), out=target, where=wins)
+        for windows, pixels in self._each_tap():
+            still, target = waiting[windows], image_diff[pixels]
+            wins = (image[pixels] == out[windows]) & still
+            np.add(target, diff[windows], out=target, where=wins)
             still &= ~wins
-
-
-def _part(array: np.ndarray, place: tuple[slice, ...]) -> np.ndarray:
-    """The part of an array at a place along its last axes."""
-    index: Any = (Ellipsis, *place)
-    return np.asarray(array[index])
 
 
 class VolumeAveragePooling(VolumePooling):
@@ -83,7 +76,7 @@ class VolumeAveragePooling(VolumePooling):
         for axis in reversed(range(len(self.count))):
             shape = (*share.shape[: 2 + axis], self.sizes[axis], *share.shape[3 + axis :])
             target = np.zeros(shape, share.dtype)
-            for windows, pixels in self.places(axis):
-                target[along(2 + axis, pixels)] += share[along(2 + axis, windows)]
+            for windows, pixels in self.places[axis]:
+                target[pixels] += share[windows]
             share = target
         np.copyto(image_diff, share)

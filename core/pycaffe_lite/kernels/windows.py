@@ -7,6 +7,9 @@ In memory the taps come last, so that a window's row is copied KW * C values at 
 short (one or three channels), the taps come first instead and runs are whole rows of the image.
 
 A large image is worked on in bands: some rows of windows (`rows`, along the first spatial axis) at a time.
+
+Which tap lies on which pixel follows from the shapes: `Padding`, `Im2col` and `Col2im` work that out when they are
+made, and then do nothing but copy and add.
 """
 
 from __future__ import annotations
@@ -19,8 +22,8 @@ from math import prod
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from pycaffe_lite.kernels.indexing import along, fill_border
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.kernels.copying import Index, along, border, copied, dense
+from pycaffe_lite.memory import Loans, borrow
 
 SHORT_RUN = 16
 
@@ -61,8 +64,6 @@ class Window:
         """Whether each window is just one pixel, and each pixel a window."""
         return all(k == 1 for k in self.kernel) and all(s == 1 for s in self.stride) and not any(self.pad)
 
-    # -- which tap of which window lies on which pixel -------------------------------------------------------
-
     def overlap(self, axis: int, tap: int, windows: Span, pixels: Span) -> tuple[slice, slice]:
         """Which windows have their tap on which pixels, along an axis.
 
@@ -92,6 +93,10 @@ class Window:
         for places in product(*axes):
             yield tuple(windows for windows, _ in places), tuple(pixels for _, pixels in places)
 
+    def taps_first(self, channels: int) -> bool:
+        """Whether runs along the taps would be too short to copy well."""
+        return bool(self.kernel) and self.kernel[-1] * channels < SHORT_RUN
+
     def windows_on(self, pixels: Span, count: int) -> Span:
         """The rows of windows that reach pixels of those image rows."""
         stride, pad, extent = self.stride[0], self.pad[0], self.extent[0]
@@ -99,145 +104,178 @@ class Window:
         last = min(count, (pixels[1] - 1 + pad) // stride + 1)
         return (first, max(first, last))
 
-    # -- im2col ----------------------------------------------------------------------------------------------
 
-    def taps_first(self, channels: int) -> bool:
-        """Whether runs along the taps would be too short to copy well."""
-        return bool(self.kernel) and self.kernel[-1] * channels < SHORT_RUN
+class Padding:
+    """The part of some images under some rows of windows, with its border of zeros.
 
-    def columns(self, x: np.ndarray, rows: Span) -> np.ndarray:
-        """The matrix of some rows of windows of x.
+    Args:
+        window: the geometry.
+        shape: of the images, N x spatial x C.
+        rows: which windows, along the first spatial axis.
+        repeat: how often each channel is to come.
+        planes: whether memory is to have the channels before the pixels; nothing is repeated then.
+    """
 
-        Args:
-            x: images, N x spatial x C, any strides.
-            rows: which windows, along the first spatial axis.
+    def __init__(self, window: Window, shape: Sequence[int], rows: Span, repeat: int = 1, planes: bool = False) -> None:
+        batch, *sizes, channels = shape
+        self.under, borders = _under(window, sizes, rows)
+        self.repeat, self.needed = repeat, repeat > 1 or any(map(any, borders))
+        if sizes:
+            sizes[0] = self.under.stop - self.under.start
+        lengths = [size + sum(widths) for size, widths in zip(sizes, borders, strict=True)]
+        self.shape = (batch, *lengths, channels * repeat)
+        self.memory_shape = (batch, channels, *lengths) if planes else (batch, *lengths, channels, repeat)
+        self.axes = (0, *range(2, len(lengths) + 2), 1) if planes else None
+        self.edges, self.inside = border(self.shape, borders)
 
-        Returns:
-            (N * windows) x (taps * C); for a pointwise window a view of x where x is dense, else scratch memory.
-        """
-        channels = x.shape[-1]
-        taps_first = self.taps_first(channels)
-        x = self.padded(x, rows, planes=taps_first)
-        if self.pointwise:
-            return dense(x, "columns").reshape(-1, channels)
-        if not taps_first and x.strides[-1] != x.itemsize:
-            x = _copy("padded", x)  # windows overlap, so their runs are copied more often than this
-        taps, tap_strides, windows, window_strides = self.layout(x)
-        if taps_first:
-            view = as_strided(x, (*taps, channels, *windows), (*tap_strides, x.strides[-1], *window_strides))
-            return _copy("columns", view).reshape(-1, prod(windows)).T
-        view = as_strided(x, (*windows, *taps, channels), (*window_strides, *tap_strides, x.strides[-1]))
-        return _copy("columns", view).reshape(prod(windows), -1)
-
-    def layout(self, x: np.ndarray) -> tuple[tuple[int, ...], ...]:
-        """Shape and strides of the taps, and of the windows (batch first), in a padded image."""
-        steps = x.strides[1:-1]
-        count = tuple(
-            (size - extent) // stride + 1
-            for size, extent, stride in zip(x.shape[1:-1], self.extent, self.stride, strict=True)
-        )
-        return (
-            self.kernel,
-            _times(steps, self.dilation),
-            (x.shape[0], *count),
-            (x.strides[0], *_times(steps, self.stride)),
-        )
-
-    def padded(self, x: np.ndarray, rows: Span, repeat: int = 1, planes: bool = False) -> np.ndarray:
-        """The part of x under some rows of windows, with its border of zeros.
-
-        Args:
-            rows: which windows, along the first spatial axis.
-            repeat: how often each channel is to come.
-            planes: whether memory is to have the channels before the pixels, where nothing is repeated.
-
-        Returns:
-            scratch memory; a view of x if there is no border and nothing to repeat.
-        """
-        x, borders = self._under(x, rows)
-        if repeat == 1 and not any(map(any, borders)):
+    def add(self, x: np.ndarray, loans: Loans) -> np.ndarray:
+        """That part of x, images of that shape: borrowed memory; a view of x if nothing is to be added."""
+        x = x[:, self.under]
+        if not self.needed:
             return x
-        sizes = [size + sum(border) for size, border in zip(x.shape[1:-1], borders, strict=True)]
-        channels = x.shape[-1]
-        if planes:
-            memory = scratch("padded", (x.shape[0], channels, *sizes), x.dtype)
-            image = memory.transpose(0, *range(2, memory.ndim), 1)
-            np.copyto(fill_border(image, borders, 0), x)
-            return image
-        padded = scratch("padded", (x.shape[0], *sizes, channels, repeat), x.dtype)
-        inside = fill_border(padded, borders, 0)
-        for part in range(repeat):
+        padded = loans.take(self.memory_shape, x.dtype, self.axes)
+        for edge in self.edges:
+            padded[edge] = 0
+        inside = padded[self.inside]
+        if self.axes is not None:
+            np.copyto(inside, x)
+            return padded
+        for part in range(self.repeat):
             np.copyto(inside[..., part], x)
-        return padded.reshape(x.shape[0], *sizes, channels * repeat)
+        return padded.reshape(self.shape)
 
-    def _under(self, x: np.ndarray, rows: Span) -> tuple[np.ndarray, list[Span]]:
-        """The image rows under some rows of windows, and how many zeros go before and after along each axis."""
-        if not self.kernel:
-            return x, []
-        first = rows[0] * self.stride[0] - self.pad[0]
-        length = (rows[1] - rows[0] - 1) * self.stride[0] + self.extent[0]
-        begin, end = (min(max(at, 0), x.shape[1]) for at in (first, first + length))
-        before = min(max(-first, 0), length)
-        borders = [(before, length - before - (end - begin)), *((pad, pad) for pad in self.pad[1:])]
-        return x[:, begin:end], borders
 
-    # -- col2im ----------------------------------------------------------------------------------------------
+def _under(window: Window, sizes: Sequence[int], rows: Span) -> tuple[slice, list[Span]]:
+    """The image rows under some rows of windows, and how many zeros go before and after along each axis."""
+    if not sizes:
+        return slice(None), []
+    first = rows[0] * window.stride[0] - window.pad[0]
+    length = (rows[1] - rows[0] - 1) * window.stride[0] + window.extent[0]
+    begin, end = (min(max(at, 0), sizes[0]) for at in (first, first + length))
+    before = min(max(-first, 0), length)
+    return slice(begin, end), [(before, length - before - (end - begin)), *((pad, pad) for pad in window.pad[1:])]
 
-    def empty_columns(self, batch: int, count: Sequence[int], channels: int, dtype: np.dtype) -> np.ndarray:
-        """Scratch memory for a matrix as `columns` makes it, of `count` windows in each of `batch` images."""
-        taps, windows = prod(self.kernel) * channels, batch * prod(count)
-        if self.taps_first(channels):
-            return scratch("columns_diff", (taps, windows), dtype).T
-        return scratch("columns_diff", (windows, taps), dtype)
 
-    def add_columns(self, columns: np.ndarray, rows: Span, x: np.ndarray, pixels: Span) -> None:
-        """The adjoint of `columns`: adds to each pixel of x its places in the matrix.
+class Walk:
+    """The windows of padded images as a view with an axis for each axis of windows and of taps.
 
-        The kernel's axes are folded one after the other: after the first fold whole rows of the kernel have been
-        added, KW * C values at a time, and only KW shifts are left for the second.
+    Attributes:
+        taps, windows: the lengths of the taps' axes and of the windows', the batch first.
+    """
 
-        Args:
-            columns: the matrix of those `rows` of windows.
-            x: the image rows `pixels` of the images; what falls on other rows is left out.
-        """
-        axes, batch, channels = len(self.kernel), x.shape[0], x.shape[-1]
-        sizes = x.shape[1:-1]
-        count = (rows[1] - rows[0], *self.output(sizes)[1:])
-        if self.taps_first(channels):
-            part = columns.T.reshape(*self.kernel, channels, batch, *count)
-            part = part.transpose(*range(axes + 1, 2 * axes + 2), *range(axes + 1))
+    def __init__(self, window: Window, count: Sequence[int], batch: int, channels: int, taps_first: bool) -> None:
+        self.taps, self.windows = window.kernel, (batch, *count)
+        # Each axis of the view walks along one axis of the images, so many pixels at a time.
+        taps, windows = list(enumerate(window.dilation, start=1)), [(0, 1), *enumerate(window.stride, start=1)]
+        if taps_first:
+            self.shape = (*self.taps, channels, *self.windows)
+            self.steps = [*taps, (-1, 1), *windows]
         else:
-            part = columns.reshape(batch, *count, *self.kernel, channels)
-        for axis in range(axes):
-            windows, span = (rows, pixels) if axis == 0 else ((0, count[axis]), (0, sizes[axis]))
-            if axis == axes - 1:
-                self._fold(axis, part, windows, x, span)
-                return
-            shape = (batch, *sizes[: axis + 1], *count[axis + 1 :], *self.kernel[axis + 1 :], channels)
-            target = scratch(f"fold{axis}", shape, x.dtype)
-            target.fill(0)
-            self._fold(axis, part, windows, target, span)
-            part = target
+            self.shape = (*self.windows, *self.taps, channels)
+            self.steps = [*windows, *taps, (-1, 1)]
+        self._strides: dict[tuple[int, ...], tuple[int, ...]] = {}
 
-    def _fold(self, axis: int, part: np.ndarray, windows: Span, target: np.ndarray, pixels: Span) -> None:
-        """Adds the windows of one axis, of which `part` has count x kernel, into the pixels of that axis."""
-        between = (slice(None),) * (len(self.kernel) - axis - 1)
-        for tap in range(self.kernel[axis]):
-            where, under = self.overlap(axis, tap, windows, pixels)
-            place = target[along(1 + axis, under)]
-            np.add(place, part[along(1 + axis, where, *between, tap)], out=place)
+    def view(self, padded: np.ndarray) -> np.ndarray:
+        """That view of images in any memory."""
+        strides = self._strides.get(padded.strides)
+        if strides is None:
+            strides = tuple(padded.strides[axis] * factor for axis, factor in self.steps)
+            self._strides[padded.strides] = strides
+        if padded.flags.c_contiguous:
+            return np.ndarray(self.shape, padded.dtype, padded, 0, strides)  # seven times as fast as as_strided
+        return as_strided(padded, self.shape, strides)
 
 
-def dense(x: np.ndarray, name: str) -> np.ndarray:
-    """x itself if it is C-contiguous, else a copy in scratch memory."""
-    return x if x.flags.c_contiguous else _copy(name, x)
+class Im2col:
+    """The matrix of some rows of windows of some images.
+
+    Args:
+        window: the geometry.
+        shape: of the images, N x spatial x C.
+        rows: which windows, along the first spatial axis.
+
+    Attributes:
+        shape: of the matrix, (N * windows) x (taps * C).
+    """
+
+    def __init__(self, window: Window, shape: Sequence[int], rows: Span) -> None:
+        batch, *sizes, channels = shape
+        self.pointwise, self.taps_first = window.pointwise, window.taps_first(channels)
+        self.padding = Padding(window, shape, rows, planes=self.taps_first)
+        self.walk = Walk(window, windows_of(window, sizes, rows), batch, channels, self.taps_first)
+        self.shape = prod(self.walk.windows), prod(self.walk.taps) * channels
+
+    def matrix(self, x: np.ndarray, loans: Loans) -> np.ndarray:
+        """The matrix of images x, in borrowed memory; for a pointwise window a view of x where x is dense."""
+        x = self.padding.add(x, loans)
+        if self.pointwise:
+            return dense(x, loans).reshape(self.shape)
+        if self.taps_first:
+            return copied(self.walk.view(x), loans).reshape(self.shape[::-1]).T
+        if x.strides[-1] != x.itemsize:
+            x = copied(x, loans)  # windows overlap, so their runs are copied more often than this
+        return copied(self.walk.view(x), loans).reshape(self.shape)
 
 
-def _times(steps: Sequence[int], factors: Sequence[int]) -> tuple[int, ...]:
-    return tuple(step * factor for step, factor in zip(steps, factors, strict=True))
+class Col2im:
+    """The adjoint of `Im2col`: adds to each pixel its places in the matrix.
+
+    The kernel's axes are folded one after the other: after the first fold whole rows of the kernel have been
+    added, KW * C values at a time, and only KW shifts are left for the second.
+
+    Args:
+        window: the geometry.
+        shape: of the images, N x spatial x C, where the first spatial axis has the rows `pixels` alone.
+        rows: which windows the matrix is of, along the first spatial axis.
+        pixels: which rows of the images there are; what falls on other rows is left out.
+    """
+
+    def __init__(self, window: Window, shape: Sequence[int], rows: Span, pixels: Span) -> None:
+        batch, *sizes, channels = shape
+        count, axes = windows_of(window, sizes, rows), len(sizes)
+        self.taps_first = window.taps_first(channels)
+        windows, taps = (batch, *count), (*window.kernel, channels)
+        self.shape = prod(windows), prod(taps)
+        self.part_shape = (*taps, *windows) if self.taps_first else (*windows, *taps)
+        self.part_axes = (*range(axes + 1, 2 * axes + 2), *range(axes + 1))
+        self.folds = [
+            _fold(window, axis, (rows, pixels) if axis == 0 else ((0, count[axis]), (0, sizes[axis])))
+            for axis in range(axes)
+        ]
+        # What there is after each fold but the last, which goes into the images.
+        self.sums = [(batch, *sizes[: axis + 1], *count[axis + 1 :], *taps[axis + 1 :]) for axis in range(axes - 1)]
+
+    def empty(self, dtype: np.dtype) -> borrow:
+        """Memory for the matrix."""
+        return borrow(self.shape[::-1], dtype, (1, 0)) if self.taps_first else borrow(self.shape, dtype)
+
+    def add(self, matrix: np.ndarray, x: np.ndarray) -> None:
+        """Adds to the images x a matrix in memory that `empty` gave."""
+        part = (matrix.T if self.taps_first else matrix).reshape(self.part_shape)
+        if self.taps_first:
+            part = part.transpose(self.part_axes)
+        with Loans() as loans:
+            for shape, fold in zip((*self.sums, None), self.folds, strict=True):
+                target = x
+                if shape is not None:
+                    target = loans.take(shape, x.dtype)
+                    target.fill(0)
+                for windows, pixels in fold:
+                    place = target[pixels]
+                    np.add(place, part[windows], out=place)
+                part = target
 
 
-def _copy(name: str, view: np.ndarray) -> np.ndarray:
-    memory = scratch(name, view.shape, view.dtype)
-    np.copyto(memory, view)
-    return memory
+def windows_of(window: Window, sizes: Sequence[int], rows: Span) -> tuple[int, ...]:
+    """The numbers of windows along the axes, of those `rows` alone."""
+    return (rows[1] - rows[0], *window.output(sizes)[1:]) if sizes else ()
+
+
+def _fold(window: Window, axis: int, spans: tuple[Span, Span]) -> list[tuple[Index, Index]]:
+    """For each tap along an axis its places among windows x taps, and those among the pixels."""
+    between = (slice(None),) * (len(window.kernel) - axis - 1)
+    overlaps = [window.overlap(axis, tap, *spans) for tap in range(window.kernel[axis])]
+    return [
+        (along(1 + axis, windows, *between, tap), along(1 + axis, pixels))
+        for tap, (windows, pixels) in enumerate(overlaps)
+    ]

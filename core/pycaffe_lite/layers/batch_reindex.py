@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.layers.contract import Layer, register_layer
-from pycaffe_lite.layers.rows_base import add_rows, read_rows, take_rows
+from pycaffe_lite.kernels.rows import add_rows, take_rows
+from pycaffe_lite.layers.contract import register_layer
+from pycaffe_lite.layers.rows_base import RowsLayer
 
 
 @register_layer("BatchReindex")
-class BatchReindex(Layer):
+class BatchReindex(RowsLayer):
     """Takes the items that its second bottom numbers.
 
         y[i] = x[index[i]]        dx[j] = sum of dy[i] over all i with index[i] = j
@@ -33,12 +34,11 @@ class BatchReindex(Layer):
         top[0].reshape(bottom[1].shape[0], *bottom[0].shape[1:], order=bottom[0].order)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self.rows = read_rows(self, bottom[1], bottom[0].shape[0])
+        self.rows = self.read_rows(bottom[1], bottom[0].shape[0])
         take_rows(bottom[0].data, self.rows, top[0].data)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[1]:
-            raise self.error("cannot propagate to its index (bottom 1); put propagate_down: false on that bottom.")
+        self.cannot_propagate(propagate_down, 1, "its index")
         if propagate_down[0]:
             bottom[0].diff.fill(0)
             add_rows(top[0].diff, self.rows, bottom[0].diff)

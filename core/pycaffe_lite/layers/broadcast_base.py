@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.kernels.channels import Channels
 from pycaffe_lite.layers.contract import Layer
+from pycaffe_lite.proto import caffe_pb2
 
 
 class Broadcast(Layer):
@@ -22,7 +22,7 @@ class Broadcast(Layer):
     """
 
     num_bottoms = (1, 2)
-    param: Any
+    param: caffe_pb2.BiasParameter | caffe_pb2.ScaleParameter
 
     def operand_shape(self, bottom: Blob) -> tuple[int, ...]:
         """The shape of a learned operand.

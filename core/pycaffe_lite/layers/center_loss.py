@@ -69,7 +69,7 @@ class CenterLoss(LossLayer):
         return given.astype(np.intp)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        self.check_targets_fixed(propagate_down)
+        self.cannot_propagate(propagate_down, 1, "its labels")
         if self.param_propagate_down[0]:
             sums = np.zeros_like(self.blobs[0].data)
             np.subtract.at(sums, self.labels, self.distance)

@@ -27,7 +27,7 @@ from typing import ClassVar
 import numpy as np
 
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.errors import CaffeError, ShapeError
+from pycaffe_lite.errors import CaffeError, ShapeError, told_by
 from pycaffe_lite.layers.filler import fill
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto.caffe_pb2 import FillerParameter, LayerParameter
@@ -187,16 +187,19 @@ class Layer:
             filler: the FillerParameter of the text.
             order: the order of the axes in memory, see Blob.
         """
-        try:
+        with told_by(self.error):
             blob = Blob(shape, order, self.dtype)
             fill(blob, filler)
-        except CaffeError as problem:
-            raise self.error(str(problem)) from None
         self.blobs.append(blob)
         return blob
 
     def fit_stored(self, count: int) -> None:
         """Hears how many parameters a file of weights has for it, before they are copied; BN may change what it is."""
+
+    def cannot_propagate(self, propagate_down: Sequence[bool], index: int, what: str) -> None:
+        """Raises a CaffeError if a diff is wanted for the bottom of that index, which is `what` and has none."""
+        if len(propagate_down) > index and propagate_down[index]:
+            raise self.error(f"cannot propagate to {what} (bottom {index}); put propagate_down: false on that bottom.")
 
     def canonical_axis(self, axis: int, blob: Blob) -> int:
         """The axis counted from 0; a negative one counts from the end, -1 the last."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.layers.contract import register_layer
-from pycaffe_lite.layers.loss_base import LossLayer
+from pycaffe_lite.layers.loss_base import LossLayer, sum_in_order
 
 LEAST_DISTANCE = 1e-4
 """Caffe adds this to the distance that it divides by: two equal vectors push each other nowhere."""
@@ -64,7 +64,7 @@ class ContrastiveLoss(LossLayer):
         self.squared = np.add.reduce(self.delta, axis=1)
         self.alike = np.trunc(bottom[2].data.reshape(-1)) != 0
         costs = np.where(self.alike, self.squared, self._cost_apart())
-        top[0].data[...] = np.add.reduce(costs) / (2 * self.batch)
+        top[0].data[...] = sum_in_order(costs) / (2 * self.batch)
 
     def _cost_apart(self) -> Array:
         """What each pair costs if it is not alike."""
@@ -73,8 +73,7 @@ class ContrastiveLoss(LossLayer):
         return np.square(np.maximum(self.margin - np.sqrt(self.squared), 0))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[2]:
-            raise self.error("cannot propagate to y (bottom 2); put propagate_down: false on that bottom.")
+        self.cannot_propagate(propagate_down, 2, "y")
         scale = float(top[0].diff) / self.batch
         factors = np.where(self.alike, 1, self._slope_apart()).astype(self.delta.dtype) * scale
         np.multiply(self.difference, factors[:, None], out=self.delta)

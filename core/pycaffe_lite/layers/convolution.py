@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pycaffe_lite.blob import Blob
 from pycaffe_lite.layers.contract import register_layer
 from pycaffe_lite.layers.convolution_base import ConvolutionBase
 
@@ -34,5 +35,17 @@ class Convolution(ConvolutionBase):
         Neural Networks for Document Processing (2006).
     """
 
-    def _no_output(self, shape: Sequence[int]) -> str:
+    def no_output(self, shape: Sequence[int]) -> str:
         return f"its kernel {list(self.window.kernel)} is larger than the padded image of shape {list(shape)}."
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        for x, y in zip(bottom, top, strict=True):
+            self.product.gather(self.images(x.data), self.weight(), self.images(y.data), self.bias(y))
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        for above, down, below in zip(top, propagate_down, bottom, strict=True):
+            x, dy = self.images(below.data), self.images(above.diff)
+            self.product.add_gradients(x, dy, dy, *self.diffs())
+            if down:
+                with self.images_to_write(below.diff) as dx:
+                    self.product.scatter(dy, self.weight(), dx)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.errors import told_by
 from pycaffe_lite.layers.contract import Layer, register_layer
 from pycaffe_lite.layers.filler import fill
 from pycaffe_lite.proto import caffe_pb2
 
 LEGACY_AXES = ("num", "channels", "height", "width")
+
+Value = TypeVar("Value")
 
 
 @register_layer("DummyData")
@@ -35,7 +37,8 @@ class DummyData(Layer):
         fillers = list(param.data_filler) or [caffe_pb2.FillerParameter(type="constant")]
         self.fillers = self._one_for_each("data_filler", fillers, len(top))
         for blob, shape in zip(top, self._shapes(param, len(top)), strict=True):
-            self._try(blob.reshape, *shape)
+            with told_by(self.error):
+                blob.reshape(*shape)
         self._fill(top, constant=True)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -51,9 +54,10 @@ class DummyData(Layer):
         """Fills the tops whose filler is constant, or the others; in order, for the generator's sake."""
         for blob, filler in zip(top, self.fillers, strict=True):
             if (filler.type == "constant") == constant:
-                self._try(fill, blob, filler)
+                with told_by(self.error):
+                    fill(blob, filler)
 
-    def _shapes(self, param: Any, tops: int) -> list[Any]:
+    def _shapes(self, param: caffe_pb2.DummyDataParameter, tops: int) -> list[tuple[int, ...]]:
         """The shape of each top."""
         legacy = [axis for axis in LEGACY_AXES if len(getattr(param, axis))]
         if not legacy:
@@ -67,14 +71,7 @@ class DummyData(Layer):
             )
         )
 
-    def _one_for_each(self, what: str, values: list[Any], tops: int) -> list[Any]:
+    def _one_for_each(self, what: str, values: list[Value], tops: int) -> list[Value]:
         if len(values) not in (1, tops):
             raise self.error(f"expected one {what}, or one for each of its {tops} top(s), got {len(values)}.")
         return values * tops if len(values) == 1 else values
-
-    def _try(self, action: Any, *args: Any) -> None:
-        """Does it; a CaffeError then begins with where this layer stands."""
-        try:
-            action(*args)
-        except CaffeError as problem:
-            raise self.error(str(problem)) from None

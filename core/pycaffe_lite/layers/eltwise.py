@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.elementwise import elementwise, scratch_like
+from pycaffe_lite.kernels.elementwise import elementwise
 from pycaffe_lite.layers.contract import Layer, register_layer
+from pycaffe_lite.memory import BOOL, borrow_like
 from pycaffe_lite.proto import caffe_pb2
 
 PROD, SUM, MAX = (caffe_pb2.EltwiseParameter.EltwiseOp.Value(name) for name in ("PROD", "SUM", "MAX"))
@@ -70,13 +71,14 @@ class Eltwise(Layer):
 
     def _add_up(self, y: Array, *xs: Array) -> None:
         """y = coeff_0 x_0 + coeff_1 x_1 + …, from left to right; y may be x_0."""
-        total = _scaled(xs[0], self.coeffs[0], "eltwise")
-        for x, coeff in zip(xs[1:], self.coeffs[1:], strict=True):
-            if coeff == -1:
-                np.subtract(total, x, out=y)
-            else:
-                np.add(total, _scaled(x, coeff, "eltwise next"), out=y)
-            total = y
+        with borrow_like(y) as first, borrow_like(y) as term:
+            total = _scaled(xs[0], self.coeffs[0], first)
+            for x, coeff in zip(xs[1:], self.coeffs[1:], strict=True):
+                if coeff == -1:
+                    np.subtract(total, x, out=y)
+                else:
+                    np.add(total, _scaled(x, coeff, term), out=y)
+                total = y
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         wanted = [i for i, want in enumerate(propagate_down) if want]
@@ -111,12 +113,9 @@ class Eltwise(Layer):
                 elementwise(_divide_and_multiply, diff, top.data, factors[i], top.diff)
 
 
-def _scaled(x: Array, coeff: float, name: str) -> Array:
-    if coeff == 1:
-        return x
-    product = scratch_like(name, x, x.dtype)
-    np.multiply(x, coeff, out=product)
-    return product
+def _scaled(x: Array, coeff: float, out: Array) -> Array:
+    """coeff x: x itself, or `out`."""
+    return x if coeff == 1 else np.multiply(x, coeff, out=out)
 
 
 def _multiply_all(y: Array, first: Array, *others: Array) -> None:
@@ -127,27 +126,27 @@ def _multiply_all(y: Array, first: Array, *others: Array) -> None:
 
 
 def _divide_and_multiply(dx: Array, y: Array, x: Array, dy: Array) -> None:
-    others = scratch_like("eltwise", x, x.dtype)
-    np.divide(y, x, out=others)
-    np.multiply(dy, others, out=dx)
+    with borrow_like(x) as others:
+        np.divide(y, x, out=others)
+        np.multiply(dy, others, out=dx)
 
 
 def _maximum(winner: Array, y: Array, *xs: Array) -> None:
     """y = the maximum, and the number of the bottom that won; y may be the first."""
-    better = scratch_like("eltwise", y, np.dtype(np.bool_))
-    # A nan wins over nothing, so it ends with the second, and the maximum is nan.
-    np.greater(xs[0], xs[1], out=better)
-    np.logical_not(better, out=better)
-    np.copyto(winner, better)
-    np.maximum(xs[0], xs[1], out=y)
-    for i, x in enumerate(xs[2:], start=2):
-        np.greater(x, y, out=better)
-        np.copyto(winner, i, where=better)
-        np.maximum(x, y, out=y)
+    with borrow_like(y, BOOL) as better:
+        # A nan wins over nothing, so it ends with the second, and the maximum is nan.
+        np.greater(xs[0], xs[1], out=better)
+        np.logical_not(better, out=better)
+        np.copyto(winner, better)
+        np.maximum(xs[0], xs[1], out=y)
+        for i, x in enumerate(xs[2:], start=2):
+            np.greater(x, y, out=better)
+            np.copyto(winner, i, where=better)
+            np.maximum(x, y, out=y)
 
 
 def _derive_maximum(wanted: Sequence[int], dy: Array, winner: Array, dxs: Sequence[Array]) -> None:
-    won = scratch_like("eltwise", dy, np.dtype(np.bool_))
-    for i, dx in zip(wanted, dxs, strict=True):
-        np.equal(winner, i, out=won)
-        np.multiply(dy, won, out=dx)
+    with borrow_like(dy, BOOL) as won:
+        for i, dx in zip(wanted, dxs, strict=True):
+            np.equal(winner, i, out=won)
+            np.multiply(dy, won, out=dx)

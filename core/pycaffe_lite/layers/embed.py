@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.layers.contract import Layer, register_layer
-from pycaffe_lite.layers.rows_base import add_rows, read_rows, take_rows
+from pycaffe_lite.kernels.rows import add_rows, take_rows
+from pycaffe_lite.layers.contract import register_layer
+from pycaffe_lite.layers.rows_base import RowsLayer
 
 
 @register_layer("Embed")
-class Embed(Layer):
+class Embed(RowsLayer):
     """Looks its numbers up in a learnable table: an InnerProduct with one-hot rows.
 
         y[i] = W[x[i]] + b        dW[x[i]] += dy[i],  db = sum of all dy[i]
@@ -46,15 +47,14 @@ class Embed(Layer):
         top[0].reshape(*bottom[0].shape, self.outputs)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self.rows = read_rows(self, bottom[0], self.inputs)
+        self.rows = self.read_rows(bottom[0], self.inputs)
         y = top[0].data.reshape(-1, self.outputs)
         take_rows(self.blobs[0].data, self.rows, y)
         if len(self.blobs) > 1:
             np.add(y, self.blobs[1].data, out=y)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[0]:
-            raise self.error("cannot propagate to its numbers (bottom 0); put propagate_down: false on that bottom.")
+        self.cannot_propagate(propagate_down, 0, "its numbers")
         dy = top[0].diff.reshape(-1, self.outputs)
         if self.param_propagate_down[0]:
             add_rows(dy, self.rows, self.blobs[0].diff)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
 import numpy as np
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from pycaffe_lite import log
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.data.batches import Feed, State
+from pycaffe_lite.data.batches import Feed, FeedState
 from pycaffe_lite.data.prefetch import Prefetcher, depth_for
-from pycaffe_lite.errors import CaffeError, MissingExtra
+from pycaffe_lite.errors import told_by
 from pycaffe_lite.layers.contract import Layer
 
 
@@ -28,7 +28,7 @@ class FeedLayer(Layer):
 
     def _start(self, open_feed: Callable[[], Feed], top: Sequence[Blob]) -> None:
         """Opens a feed of batches, gives the first top its shape, and begins to read ahead."""
-        with self._located(), contextlib.ExitStack() as unless_started:
+        with told_by(self.error), contextlib.ExitStack() as unless_started:
             feed = open_feed()
             unless_started.callback(feed.close)
             self._shape, self._label_shape = feed.shapes()
@@ -38,16 +38,6 @@ class FeedLayer(Layer):
         ahead = depth_for(self.layer_param.data_param.prefetch, 4 * prod(self._shape))
         self._prefetcher = Prefetcher(feed, ahead)
 
-    @contextlib.contextmanager
-    def _located(self) -> Iterator[None]:
-        """Puts the layer before the text of errors; missing packages are nobody's fault."""
-        try:
-            yield
-        except MissingExtra:
-            raise
-        except CaffeError as problem:
-            raise self.error(str(problem)) from None
-
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].reshape(*self._shape)
         if len(top) > 1:
@@ -55,10 +45,9 @@ class FeedLayer(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Hands the next batch over as it is; it is written over once the one after it has been asked for."""
-        if self._prefetcher is None:
-            raise self.error("expected an open layer, got one that has been closed.")
-        with self._located():
-            batch = self._prefetcher.next()
+        prefetcher = self._opened()
+        with told_by(self.error):
+            batch = prefetcher.next()
         if (batch.data.shape, batch.labels.shape) != (self._shape, self._label_shape):
             self._shape, self._label_shape = batch.data.shape, batch.labels.shape
             self.reshape(bottom, top)
@@ -77,20 +66,21 @@ class FeedLayer(Layer):
         """The labels of all records in order, where they are at hand; else None."""
         return None if self._prefetcher is None else self._prefetcher.labels
 
-    def state(self) -> State:
+    def state(self) -> FeedState:
         """Where the next forward reads, as integers and arrays of integers by name."""
-        if self._prefetcher is None:
-            raise self.error("expected an open layer, got one that has been closed.")
-        return self._prefetcher.state()
+        return self._opened().state()
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: FeedState) -> None:
         """Reads on where `state` was called, in this run or another."""
-        if self._prefetcher is None:
-            raise self.error("expected an open layer, got one that has been closed.")
-        self._prefetcher.restore(state)
+        self._opened().restore(state)
 
     def close(self) -> None:
         """Ends the reading thread and closes the source; the layer cannot go forward any more."""
         if self._prefetcher is not None:
             self._prefetcher.close()
             self._prefetcher = None
+
+    def _opened(self) -> Prefetcher:
+        if self._prefetcher is None:
+            raise self.error("expected an open layer, got one that has been closed.")
+        return self._prefetcher

@@ -7,7 +7,6 @@ Caffe.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from math import ceil, prod
 
 import numpy as np
@@ -17,6 +16,7 @@ from pycaffe_lite import rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError, ShapeError
 from pycaffe_lite.proto.caffe_pb2 import FillerParameter
+from pycaffe_lite.words import did_you_mean
 
 Floats = NDArray[np.float32]
 Shape = Sequence[int]
@@ -46,8 +46,7 @@ def fill(blob: Blob, filler_param: FillerParameter) -> None:
 
 def _find(param: FillerParameter) -> Filler:
     if param.type not in _FILLERS:
-        near = get_close_matches(param.type.lower(), _FILLERS, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else "."
+        hint = did_you_mean(param.type, _FILLERS)
         known = ", ".join(sorted(_FILLERS))
         raise CaffeError(f'Expected a filler type out of {known}, got "{param.type}"{hint}')
     if param.sparse != -1 and param.type != "gaussian":

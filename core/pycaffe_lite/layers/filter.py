@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite.blob import Blob
+from pycaffe_lite.kernels.rows import put_rows, take_rows
 from pycaffe_lite.layers.contract import Layer, register_layer
-from pycaffe_lite.layers.rows_base import put_rows, take_rows
 
 
 @register_layer("Filter")
@@ -65,8 +65,7 @@ class Filter(Layer):
             take_rows(below.data, self.kept, above.data)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[-1]:
-            raise self.error("cannot propagate to its selector (the last bottom); put propagate_down: false on it.")
+        self.cannot_propagate(propagate_down, len(propagate_down) - 1, "its selector")
         assert self.kept is not None
         for below, above, down in zip(bottom, top, propagate_down, strict=False):
             if down:

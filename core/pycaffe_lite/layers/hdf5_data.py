@@ -7,10 +7,11 @@ from typing import Any
 
 from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.data.sources.hdf5 import RowFeed, read_list
-from pycaffe_lite.errors import CaffeError, MissingExtra
+from pycaffe_lite.data.sources.hdf5 import RowFeed, read_hdf5_list
+from pycaffe_lite.errors import told_by
 from pycaffe_lite.layers.contract import Layer, register_layer
 from pycaffe_lite.paths import find_file
+from pycaffe_lite.proto.caffe_pb2 import HDF5DataParameter
 
 
 @register_layer("HDF5Data")
@@ -43,24 +44,27 @@ class HDF5Data(Layer):
             raise self.error("expected hdf5_data_param { batch_size: … } of 1 or more, got 0 or none.")
         if self.layer_param.HasField("transform_param"):
             raise self.error("expected no transform_param, got one; it does not transform data: do so in the files.")
-        self._feed = self._guarded(self._open, param)
-        self._guarded(self._shape, top)
+        with told_by(self.error):
+            self._feed = self._open(param)
+            self._shape(self._feed, top)
 
-    def _open(self, param: Any) -> RowFeed:
+    def _open(self, param: HDF5DataParameter) -> RowFeed:
         log.info(f"Loading list of HDF5 filenames from: {param.source}")
-        paths = read_list(find_file(param.source, self.folder, "list of HDF5 files"), self.folder)
+        paths = read_hdf5_list(find_file(param.source, self.folder, "list of HDF5 files"), self.folder)
         log.info(f"Number of HDF5 files: {len(paths)}")
         return RowFeed(paths, list(self.layer_param.top), _seed() if param.shuffle else None)
 
-    def _shape(self, top: Sequence[Blob]) -> None:
-        for blob, shape in zip(top, self._opened().shapes, strict=True):
+    def _shape(self, feed: RowFeed, top: Sequence[Blob]) -> None:
+        for blob, shape in zip(top, feed.shapes, strict=True):
             blob.reshape(self._batch_size, *shape)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._shape(top)
+        self._shape(self._opened(), top)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._guarded(self._opened().fill, [blob.data for blob in top])
+        feed = self._opened()
+        with told_by(self.error):
+            feed.fill([blob.data for blob in top])
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         """There is nothing to propagate to."""
@@ -83,15 +87,6 @@ class HDF5Data(Layer):
         if self._feed is None:
             raise self.error("expected an open layer, got one that has been closed.")
         return self._feed
-
-    def _guarded(self, action: Any, *args: Any) -> Any:
-        """Does it; a CaffeError then begins with where this layer stands."""
-        try:
-            return action(*args)
-        except MissingExtra:
-            raise
-        except CaffeError as problem:
-            raise self.error(str(problem)) from None
 
 
 def _seed() -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pycaffe_lite import log
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.data.sources.hdf5 import h5py_module, reason
+from pycaffe_lite.formats.hdf5 import h5py_module, reason
 from pycaffe_lite.layers.contract import Layer, register_layer
 
 

@@ -52,7 +52,7 @@ class HingeLoss(LossLayer):
         top[0].data[...] = total / self.batch
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        self.check_targets_fixed(propagate_down)
+        self.cannot_propagate(propagate_down, 1, "its targets")
         if not propagate_down[0]:
             return
         if self.squared:

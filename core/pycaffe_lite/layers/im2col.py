@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
 from math import prod
 
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
+from pycaffe_lite.kernels.copying import along
 from pycaffe_lite.kernels.elementwise import PIECE
-from pycaffe_lite.kernels.indexing import along
-from pycaffe_lite.layers.contract import Layer, register_layer
-from pycaffe_lite.layers.window_param import read_window
+from pycaffe_lite.layers.contract import register_layer
+from pycaffe_lite.layers.window_base import WindowLayer
 from pycaffe_lite.parallel import parallel_for, slices
 
 
 @register_layer("Im2col")
-class Im2col(Layer):
+class Im2col(WindowLayer):
     """Copies each window of the image into the channels of one pixel.
 
         top[n, (c * KH + i) * KW + j, y, x] =
@@ -36,9 +36,8 @@ class Im2col(Layer):
     """
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        param = self.layer_param.convolution_param
-        self.axis = self.canonical_axis(param.axis, bottom[0])
-        self.window = read_window(self, param, bottom[0].num_axes - self.axis - 1)
+        self.axis = self.canonical_axis(self.layer_param.convolution_param.axis, bottom[0])
+        self.window = self.read_window(bottom[0].num_axes - self.axis - 1)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shape = bottom[0].shape
@@ -52,6 +51,12 @@ class Im2col(Layer):
                 f"its kernel {list(self.window.kernel)} is larger than the padded image of shape {list(shape)}."
             )
         top[0].reshape(*shape[: self.axis], channels * prod(self.window.kernel), *self.count)
+        pixel_axis, taps = self.axis + 1, product(*map(range, self.window.kernel))
+        # For each tap, as indices: its places in the columns, those of them inside the image, and their pixels.
+        self.taps = [
+            (along(pixel_axis, *tap), along(pixel_axis, *windows), along(pixel_axis, *pixels))
+            for tap, (windows, pixels) in zip(taps, self.window.taps(self.count, self.sizes), strict=True)
+        ]
         self.cut_axis = max(range(self.axis + 1), key=lambda axis: shape[axis])
         self.cuts = slices(shape[self.cut_axis], top[0].count // PIECE)
 
@@ -61,29 +66,25 @@ class Im2col(Layer):
         columns, places = top.reshape(shape), [along(self.cut_axis, cut) for cut in self.cuts]
         return [(columns[place], bottom[place]) for place in places]
 
-    def _taps(self, columns: Array, x: Array) -> Iterator[tuple[Array, Array, Array]]:
-        """For each tap all its places in the columns, those whose pixel is inside the image, and the pixels."""
-        pixel_axis = self.axis + 1
-        taps = product(*map(range, self.window.kernel))
-        for tap, (windows, pixels) in zip(taps, self.window.taps(self.count, self.sizes), strict=True):
-            places = columns[along(pixel_axis, *tap)]
-            yield places, places[along(pixel_axis, *windows)], x[along(pixel_axis, *pixels)]
-
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         def piece(i: int) -> None:
-            for places, inside, pixels in self._taps(*pieces[i]):
+            columns, x = pieces[i]
+            for tap, windows, pixels in self.taps:
+                places, inside = columns[tap], columns[tap][windows]
                 if inside.shape != places.shape:
                     places.fill(0)
-                np.copyto(inside, pixels)
+                np.copyto(inside, x[pixels])
 
         pieces = self._pieces(top[0].data, bottom[0].data)
         parallel_for(len(pieces), piece)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         def piece(i: int) -> None:
-            pieces[i][1].fill(0)
-            for _, inside, pixels in self._taps(*pieces[i]):
-                np.add(pixels, inside, out=pixels)
+            columns, dx = pieces[i]
+            dx.fill(0)
+            for tap, windows, pixels in self.taps:
+                place = dx[pixels]
+                np.add(place, columns[tap][windows], out=place)
 
         if propagate_down[0]:
             pieces = self._pieces(top[0].diff, bottom[0].diff)

@@ -9,6 +9,8 @@ import numpy as np
 from pycaffe_lite import log
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.errors import FileError
+from pycaffe_lite.formats.blobproto import read_blob
+from pycaffe_lite.kernels.softmax import softmax
 from pycaffe_lite.layers.contract import register_layer
 from pycaffe_lite.layers.loss_base import (
     LEAST_LOGARITHM,
@@ -17,10 +19,9 @@ from pycaffe_lite.layers.loss_base import (
     normalizer,
     read_ignore_label,
     read_normalization,
+    sum_in_order,
 )
-from pycaffe_lite.layers.softmax import softmax, softmax_scratch
 from pycaffe_lite.paths import find_file
-from pycaffe_lite.proto import caffe_pb2
 
 
 @register_layer("InfogainLoss")
@@ -62,9 +63,10 @@ class InfogainLoss(LossLayer):
                 "got neither."
             )
         try:
-            return _read_blob(find_file(self.param.source, self.folder, "infogain matrix"), self.dtype)
+            matrix = read_blob(find_file(self.param.source, self.folder, "infogain matrix"), "an infogain matrix")
         except FileError as problem:
             raise self.error(str(problem)) from None
+        return np.array(matrix, self.dtype).reshape(-1)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
@@ -81,7 +83,6 @@ class InfogainLoss(LossLayer):
         positions = bottom[1].count
         self.outer = positions // max(1, self.inner)
         self.probability, self.delta = (np.empty(scores.shape, scores.dtype) for _ in range(2))
-        self.total = softmax_scratch(scores, self.axis)
         self.rows, self.by_class = (np.empty((positions, self.classes), scores.dtype) for _ in range(2))
         if len(top) > 1:
             top[1].reshape(*scores.shape)
@@ -90,19 +91,18 @@ class InfogainLoss(LossLayer):
         self.labels.read(bottom[1])
         if len(bottom) > 2:
             self.matrix = bottom[2].data.reshape(-1)
-        softmax(bottom[0].data, self.axis, self.probability, self.total)
+        softmax(bottom[0].data, self.axis, self.probability)
         self._choose_rows()
         np.maximum(self._by_position(self.probability), LEAST_LOGARITHM, out=self._view())
         np.log(self.by_class, out=self.by_class)
-        total = np.vdot(self.rows, self.by_class)
-        top[0].data[...] = (0.0 - total) / self._normalizer()
+        np.multiply(self.rows, self.by_class, out=self.by_class)
+        top[0].data[...] = (0.0 - sum_in_order(self.by_class)) / self._normalizer()
         if len(top) > 1:
             top[1].data = self.probability
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        self.check_targets_fixed(propagate_down)
-        if len(propagate_down) > 2 and propagate_down[2]:
-            raise self.error("cannot propagate to its matrix (bottom 2); put propagate_down: false on that bottom.")
+        self.cannot_propagate(propagate_down, 1, "its targets")
+        self.cannot_propagate(propagate_down, 2, "its matrix")
         if not propagate_down[0]:
             return
         np.copyto(self._view(), self._by_position(self.probability))
@@ -129,16 +129,3 @@ class InfogainLoss(LossLayer):
 
     def _normalizer(self) -> float:
         return normalizer(self.normalization, self.outer, self.inner, self.labels.valid)
-
-
-def _read_blob(path: str, dtype: np.dtype) -> Array:
-    """The values of a .binaryproto file, flat."""
-    try:
-        with open(path, "rb") as file:
-            blob = caffe_pb2.BlobProto.FromString(file.read())
-    except OSError as problem:
-        raise FileError(f"cannot read {path}: {problem.strerror}.") from None
-    except Exception:
-        # protobuf's own error class differs from one of its implementations to the other.
-        raise FileError(f"{path}: expected a matrix (a BlobProto), got a file that is none.") from None
-    return np.array(blob.double_data if blob.double_data else blob.data, dtype)

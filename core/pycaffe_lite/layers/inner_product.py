@@ -8,9 +8,9 @@ from math import prod
 import numpy as np
 
 from pycaffe_lite.blob import Blob
+from pycaffe_lite.kernels.copying import dense_to_write
 from pycaffe_lite.kernels.products import add_bias_gradient, add_weight_gradient, multiply, multiply_back
 from pycaffe_lite.layers.contract import Layer, register_layer
-from pycaffe_lite.memory import scratch
 
 
 @register_layer("InnerProduct")
@@ -71,11 +71,5 @@ class InnerProduct(Layer):
         if len(self.blobs) > 1 and self.param_propagate_down[1]:
             add_bias_gradient(dy, self.blobs[1].diff)
         if propagate_down[0]:
-            self._backward_bottom(dy, bottom[0].diff)
-
-    def _backward_bottom(self, dy: np.ndarray, diff: np.ndarray) -> None:
-        dense = diff.flags.c_contiguous
-        dx = diff.reshape(self.rows, self.inputs) if dense else scratch("rows", (self.rows, self.inputs), dy.dtype)
-        multiply_back(dy, self._weight(self.blobs[0].data), dx)
-        if not dense:
-            diff[...] = dx.reshape(diff.shape)
+            with dense_to_write(bottom[0].diff) as dx:
+                multiply_back(dy, self._weight(self.blobs[0].data), dx.reshape(self.rows, self.inputs))

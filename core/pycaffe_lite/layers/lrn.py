@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.memory_order import from_memory_order, to_memory_order
+from pycaffe_lite.kernels.copying import in_memory_order
 from pycaffe_lite.kernels.neighbours import AcrossChannels, Region, WithinChannel
 from pycaffe_lite.layers.contract import Layer, register_layer
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.memory import borrow
 from pycaffe_lite.parallel import parallel_for
 
 
@@ -83,25 +83,23 @@ class LRN(Layer):
             self._run(self._derive, x, self.base.data, top[0].diff, bottom[0].diff)
 
     def _derive(self, x: Array, base: Array, dy: Array, dx: Array) -> None:
-        factor, ratio = (scratch(name, x.shape, x.dtype) for name in ("lrn factor", "lrn ratio"))
-        self.power.factors(base, factor, ratio)
-        np.multiply(ratio, x, out=ratio)
-        space = self.region.workspace(x)
-        np.multiply(ratio, dy, out=space.terms)
-        space.sum()
-        np.multiply(space.memory, -2 * self.share * self.beta, out=space.memory)
-        np.multiply(space.total, x, out=ratio)
-        np.multiply(dy, factor, out=dx)
-        np.add(dx, ratio, out=dx)
+        with borrow(x.shape, x.dtype) as factor, borrow(x.shape, x.dtype) as ratio:
+            self.power.factors(base, factor, ratio)
+            np.multiply(ratio, x, out=ratio)
+            space = self.region.workspace(x)
+            np.multiply(ratio, dy, out=space.terms)
+            space.sum()
+            np.multiply(space.memory, -2 * self.share * self.beta, out=space.memory)
+            np.multiply(space.total, x, out=ratio)
+            np.multiply(dy, factor, out=dx)
+            np.add(dx, ratio, out=dx)
 
     def _run(self, body: Callable[..., None], *arrays: Array, written: int = 1) -> None:
         """Calls body for matching pieces of all arrays; the last `written` ones are written to."""
         region = self.region
-        memory = [to_memory_order(array, region.order, f"lrn {k}") for k, array in enumerate(arrays)]
-        views = [each.reshape(region.shape) for each in memory]
-        parallel_for(len(region.cuts), lambda i: body(*(view[region.cuts[i]] for view in views)))
-        for array, dense in list(zip(arrays, memory, strict=True))[-written:]:
-            from_memory_order(dense, array, region.order)
+        with in_memory_order(arrays, region.order, written) as memory:
+            views = [array.reshape(region.shape) for array in memory]
+            parallel_for(len(region.cuts), lambda i: body(*(view[region.cuts[i]] for view in views)))
 
 
 class _Power:

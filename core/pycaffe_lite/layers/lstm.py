@@ -8,8 +8,8 @@ import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.kernels.elementwise import PIECE
+from pycaffe_lite.kernels.gates import FORGET, unit_backward, unit_forward, unit_slopes
 from pycaffe_lite.layers.contract import register_layer
-from pycaffe_lite.layers.lstm_unit import FORGET, unit_backward, unit_forward, unit_slopes
 from pycaffe_lite.layers.recurrent_base import Recurrent, matrix
 from pycaffe_lite.parallel import parallel_for, slices
 

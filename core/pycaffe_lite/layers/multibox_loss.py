@@ -48,7 +48,8 @@ class MultiBoxLoss(LossLayer):
 
     Bottoms: locations, N x (priors 4), or N x (priors classes 4) without share_location; scores before softmax, N x
         (priors classes); priors as PriorBox makes them; objects, 1 x 1 x n x 8 or n x 8: image, class, instance,
-        xmin, ymin, xmax, ymax, difficult; rows with an image below 0 are skipped. Nothing is propagated to the last two.
+        xmin, ymin, xmax, ymax, difficult; rows with an image below 0 are skipped. Nothing is propagated to the last
+        two.
     Tops: E, a scalar.
     Parameters: multibox_loss_param, see caffe.proto for all fields and defaults; loss_param { normalization: VALID }:
         VALID the positives, FULL all priors of all images, BATCH_SIZE the images, NONE 1; never below 1.

@@ -51,3 +51,15 @@ class Neuron(Layer):
         if propagate_down[0]:
             x = bottom[0].data if self.kept is None else self.kept.data
             elementwise(self.derivative, x, top[0].data, top[0].diff, bottom[0].diff)
+
+
+class ExponentialNeuron(Neuron):
+    """A neuron with a base, of its power or of its logarithm."""
+
+    def logarithm_of_base(self, base: float) -> float:
+        """ln(base), 1 for the base -1, which stands for e; a CaffeError for what is no base."""
+        if base == -1:
+            return 1.0
+        if not 0 < base < np.inf:
+            raise self.error(f"expected a base above 0, or -1 for e, got {base:g}.")
+        return float(np.log(base))

@@ -7,9 +7,13 @@ from dataclasses import replace
 from math import prod
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.max_pooling import MaxPooling
-from pycaffe_lite.kernels.pooling import AveragePooling, PoolingMethod
-from pycaffe_lite.kernels.stochastic_pooling import StochasticPooling, WeightedPooling
+from pycaffe_lite.kernels.pooling import (
+    AveragePooling,
+    MaxPooling,
+    PoolingMethod,
+    StochasticPooling,
+    WeightedPooling,
+)
 from pycaffe_lite.kernels.volume_pooling import VolumeAveragePooling, VolumeMaxPooling
 from pycaffe_lite.kernels.windows import Window
 from pycaffe_lite.layers.contract import Layer, register_layer
@@ -43,8 +47,8 @@ class Pooling(Layer):
     The first maximum in row order gets the whole gradient. Which of equal values wins is thus as in Caffe.
 
     Parameters (pooling_param): pool (MAX); kernel_size, stride (1) and pad (0; less than the kernel, and 0 for
-        STOCHASTIC), each once or, as in forks of Caffe, once an axis, or for images as _h and _w; global_pooling: the
-        kernel is the image.
+        STOCHASTIC), each for all axes, or as _h and _w, or as in forks for clips one by one, as kernel_shape,
+        stride_shape and pad_shape { dim: … }; global_pooling: the kernel is the image.
 
     Errors: a length given twice or by halves, a kernel larger than the padded image, a pad that is not less than the
         kernel.
@@ -74,7 +78,7 @@ class Pooling(Layer):
         stride, pad = self._sides(axes, "stride", "stride", 1), self._sides(axes, "pad", "pad", 0)
         self.whole = param.global_pooling
         if self.whole:
-            if param.kernel_size or param.HasField("kernel_h") or param.HasField("kernel_w"):
+            if any(param.HasField(field) for field in ("kernel_size", "kernel_h", "kernel_w", "kernel_shape")):
                 raise self.error("expected no kernel size with global_pooling: true, the kernel is the image.")
             if any(pad) or set(stride) != {1}:
                 raise self.error(
@@ -92,24 +96,25 @@ class Pooling(Layer):
         return Window(tuple(kernel), stride, pad, (1,) * axes)
 
     def _sides(self, axes: int, name: str, square: str, default: int | None = None) -> tuple[int, ...]:
-        """A length for each side: given once, once an axis, or as _h and _w."""
+        """A length for each side: given once, as _h and _w, or as _shape."""
         param = self.layer_param.pooling_param
-        height, width = f"{name}_h", f"{name}_w"
-        listed, given = list(getattr(param, square)), [param.HasField(field) for field in (height, width)]
-        if listed and any(given):
-            raise self.error(f"expected {square} or {height} and {width}, got both.")
-        if given[0] != given[1] or (default is None and not listed and not any(given)):
+        height, width, shape = f"{name}_h", f"{name}_w", f"{name}_shape"
+        given = [param.HasField(field) for field in (square, height, width, shape)]
+        if sum((given[0], given[1] or given[2], given[3])) > 1:
+            both = f"{height} and {width}" if given[1] or given[2] else shape
+            raise self.error(f"expected {square if given[0] else shape} or {both}, got both.")
+        if given[1] != given[2] or (default is None and not any(given)):
             raise self.error(f"expected {square}, or {height} and {width}.")
-        if any(given):
-            if axes != 2:
-                raise self.error(f"{height} and {width} need 2 spatial axes, its bottom has {axes}; use {square}.")
+        if given[1] and axes != 2:
+            raise self.error(f"{height} and {width} need 2 spatial axes, its bottom has {axes}; use {shape}.")
+        if given[1]:
             return getattr(param, height), getattr(param, width)
-        listed = listed or [default or 0]
-        if len(listed) not in (1, axes):
-            raise self.error(
-                f"expected {square} once, or once for each of its {axes} spatial axes, got {len(listed)} values."
-            )
-        return tuple(listed * axes if len(listed) == 1 else listed)
+        if not given[3]:
+            return ((getattr(param, square) if given[0] else default) or 0,) * axes
+        lengths = tuple(int(length) for length in getattr(param, shape).dim)
+        if len(lengths) != axes or min(lengths) < 0:
+            raise self.error(f"expected a {shape} with a dim for each of its {axes} spatial axes, got {list(lengths)}.")
+        return lengths
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shape = bottom[0].shape
@@ -170,7 +175,7 @@ class Pooling(Layer):
         parallel_for(len(cuts), piece)
 
     def _planes(self, array: Array) -> Array:
-        """The five axes of `pooling_methods`; volumes as they are."""
+        """The five axes of `kernels.pooling`; volumes as they are."""
         if len(self.window.kernel) != 2:
             return array
         return array.transpose(0, 2, 3, 1)[:, None] if self.channels_last else array[..., None]

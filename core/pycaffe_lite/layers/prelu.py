@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.channels import Channels
-from pycaffe_lite.kernels.zeros import zeros_like
+from pycaffe_lite.kernels.channels import Add, Channels
+from pycaffe_lite.kernels.elementwise import zeros_like
 from pycaffe_lite.layers.contract import Layer, register_layer
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.memory import BOOL, borrow
 from pycaffe_lite.proto import caffe_pb2
-
-Add = Callable[[int, Array], None]
 
 
 @register_layer("PReLU")
@@ -71,7 +69,7 @@ class PReLU(Layer):
 
         def body(add: Add, x: Array, dy: Array, *dx_and_slope: Array) -> None:
             if want_slopes:
-                add(0, _slope_terms(x, dy))
+                _add_slope_terms(add, x, dy)
             if want_dx:
                 _derive(x, dy, *dx_and_slope)
 
@@ -89,11 +87,11 @@ class PReLU(Layer):
 
 
 def _rectify(x: Array, y: Array, slope: Array) -> None:
-    negative = scratch("prelu", x.shape, x.dtype)
-    np.minimum(x, zeros_like(x), out=negative)
-    np.multiply(negative, slope, out=negative)
-    np.maximum(x, zeros_like(x), out=y)
-    np.add(y, negative, out=y)
+    with borrow(x.shape, x.dtype) as negative:
+        np.minimum(x, zeros_like(x), out=negative)
+        np.multiply(negative, slope, out=negative)
+        np.maximum(x, zeros_like(x), out=y)
+        np.add(y, negative, out=y)
 
 
 def _keep_and_rectify(x: Array, kept: Array, y: Array, slope: Array) -> None:
@@ -101,16 +99,16 @@ def _keep_and_rectify(x: Array, kept: Array, y: Array, slope: Array) -> None:
     _rectify(x, y, slope)
 
 
-def _slope_terms(x: Array, dy: Array) -> Array:
-    """dy x where x <= 0, else 0, in scratch memory."""
-    terms = scratch("prelu", x.shape, x.dtype)
-    np.minimum(x, zeros_like(x), out=terms)
-    return np.multiply(terms, dy, out=terms)
+def _add_slope_terms(add: Add, x: Array, dy: Array) -> None:
+    """Adds dy x where x <= 0."""
+    with borrow(x.shape, x.dtype) as terms:
+        np.minimum(x, zeros_like(x), out=terms)
+        add(0, np.multiply(terms, dy, out=terms))
 
 
 def _derive(x: Array, dy: Array, dx: Array, slope: Array) -> None:
-    passed, rest = (scratch(name, x.shape, x.dtype) for name in ("prelu", "prelu rest"))
-    np.multiply(dy, np.greater(x, 0, out=scratch("prelu positive", x.shape, np.dtype(np.bool_))), out=passed)
-    np.subtract(dy, passed, out=rest)
-    np.multiply(rest, slope, out=rest)
-    np.add(passed, rest, out=dx)
+    with borrow(x.shape, BOOL) as positive, borrow(x.shape, x.dtype) as passed, borrow(x.shape, x.dtype) as rest:
+        np.multiply(dy, np.greater(x, 0, out=positive), out=passed)
+        np.subtract(dy, passed, out=rest)
+        np.multiply(rest, slope, out=rest)
+        np.add(passed, rest, out=dx)

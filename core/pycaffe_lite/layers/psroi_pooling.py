@@ -100,8 +100,7 @@ class PSROIPooling(Layer):
         return array.reshape(n, self.outputs, self.group, self.group, height, width).transpose(0, 4, 5, 2, 3, 1)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[1]:
-            raise self.error("cannot propagate to its boxes (bottom 1); put propagate_down: false on that bottom.")
+        self.cannot_propagate(propagate_down, 1, "its boxes")
         if not propagate_down[0]:
             return
         share = top[0].diff.transpose(0, 2, 3, 1) / np.maximum(self.areas, 1)[..., None]

@@ -1,32 +1,25 @@
 """Finding the class of a Python layer, in a module that was written for pycaffe.
 
-Such a module says `import caffe` and derives its layers from `caffe.Layer`. While it is loaded, `caffe` is this
-package, and `caffe.proto` its `proto`, whether there is another caffe or not. Afterwards:
-
-    no other caffe can be imported    `caffe` stays this package, so that an import within a method finds it too
-    another caffe can be imported     it is what `import caffe` finds again, and what was loaded of it is back
-
-A folder called caffe without an `__init__.py`, such as a checkout in the working folder, is no other caffe.
+Such a module says `import caffe` and derives its layers from `caffe.Layer`. While it is loaded, `caffe` is ours, see
+`door`, whether there is another caffe or not. Afterwards another one is back; where there is none, `caffe` stays ours,
+so that an import within a method finds it too. A folder called caffe without an `__init__.py`, such as a checkout in
+the working folder, is no other caffe.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from pycaffe_lite import door
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.contract import Layer
-from pycaffe_lite.words import nearest
-
-_ALIAS, _OURS = "caffe", "pycaffe_lite"
+from pycaffe_lite.words import did_you_mean
 
 
 class MissingModule(CaffeError):
@@ -73,9 +66,7 @@ def _class_of(module: ModuleType, name: str) -> type[Layer]:
     where = f"module {module.__name__}" + (f" ({file})" if file else "")
     layers = [key for key, value in vars(module).items() if inspect.isclass(value) and issubclass(value, Layer)]
     if found is None:
-        close = nearest(name, layers)
-        hint = f'; did you mean "{close}"?' if close else "."
-        raise CaffeError(f'expected a class "{name}" in {where}, got none{hint}')
+        raise CaffeError(f'expected a class "{name}" in {where}, got none{did_you_mean(name, layers)}')
     if not (inspect.isclass(found) and issubclass(found, Layer)):
         raise CaffeError(
             f'expected "{name}" in {where} to be a class derived from caffe.Layer as this program defines it, '
@@ -89,7 +80,7 @@ def _class_of(module: ModuleType, name: str) -> type[Layer]:
 
 def _load(module: str, folder: str) -> ModuleType:
     importlib.invalidate_caches()
-    with _caffe_is_ours(), _looking_in(_working_folder(), os.path.abspath(folder or os.curdir)):
+    with door.installed(), _looking_in(_working_folder(), os.path.abspath(folder or os.curdir)):
         return importlib.import_module(module)
 
 
@@ -113,63 +104,3 @@ def _looking_in(first: str, last: str) -> Iterator[None]:
         with suppress(ValueError):
             sys.path.remove(first)
         sys.path.extend(place for place in dict.fromkeys((first, last)) if place not in sys.path)
-
-
-# -- the alias -----------------------------------------------------------------------------------------------
-
-
-class _Alias(MetaPathFinder, Loader):
-    """Finds `caffe` and what is in it in this package."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if _is_alias(fullname) and importlib.util.find_spec(_our_name(fullname)):
-            return ModuleSpec(fullname, self)
-        return None
-
-    def exec_module(self, module: ModuleType) -> None:
-        # The import goes on with what stands here: our own module itself, not a second copy of it.
-        sys.modules[module.__name__] = importlib.import_module(_our_name(module.__name__))
-
-
-_alias = _Alias()
-
-
-def _is_alias(name: str) -> bool:
-    return name == _ALIAS or name.startswith(f"{_ALIAS}.")
-
-
-def _our_name(name: str) -> str:
-    return _OURS + name[len(_ALIAS) :]
-
-
-@contextmanager
-def _caffe_is_ours() -> Iterator[None]:
-    if _alias in sys.meta_path or sys.modules.get(_ALIAS) is sys.modules[_OURS]:
-        yield
-        return
-    theirs = {name: module for name, module in sys.modules.items() if _is_alias(name)}
-    another = bool(theirs) or _another_caffe()
-    for name in theirs:
-        del sys.modules[name]
-    sys.meta_path.insert(0, _alias)
-    try:
-        yield
-    finally:
-        if another:
-            _put_back(theirs)
-
-
-def _another_caffe() -> bool:
-    with suppress(ValueError):
-        spec = importlib.util.find_spec(_ALIAS)
-        return spec is not None and spec.origin is not None
-    return False
-
-
-def _put_back(theirs: dict[str, ModuleType]) -> None:
-    sys.meta_path.remove(_alias)
-    for name in [name for name in sys.modules if _is_alias(name)]:
-        del sys.modules[name]
-    sys.modules.update(theirs)

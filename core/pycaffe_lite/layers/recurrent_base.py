@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.kernels import products
+from pycaffe_lite.kernels.copying import dense, dense_to_write
 from pycaffe_lite.layers.contract import Layer
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.layers.filler import fill
+from pycaffe_lite.memory import Loans, borrow
 from pycaffe_lite.parallel import parallel_for
+from pycaffe_lite.proto.caffe_pb2 import FillerParameter
+
+Param = tuple[tuple[int, ...], FillerParameter]
 
 
 class Recurrent(Layer):
@@ -33,6 +38,9 @@ class Recurrent(Layer):
         forward begins with the state that the one before ended with, 0 at first, so that a long sequence may
         come in pieces. No derivative goes back from one forward into the one before, nor through exposed
         states, as in Caffe. `debug_info` makes no difference.
+
+    Parameters that are applied in each step take random numbers for each of the T steps when they are made, of which
+    those for the first are kept, as in Caffe.
 
     Unlike Caffe, T may change from one forward to the next. If N does, the state is 0 again.
 
@@ -54,6 +62,10 @@ class Recurrent(Layer):
     may_propagate = (True, False)
 
     # -- what a subclass writes ----------------------------------------------------------------------------
+
+    def step_params(self) -> list[Param]:
+        """The shapes and fillers of the parameters that are applied in each step, W_h first."""
+        return [((self.blocks * self.units, self.units), self.layer_param.recurrent_param.weight_filler)]
 
     def begin(self, first: Sequence[Array]) -> None:
         """Takes the states before the first step, each N x D."""
@@ -102,7 +114,21 @@ class Recurrent(Layer):
         if self.static:
             self.add_param((outputs, prod(bottom[2].shape[1:])), param.weight_filler)
         self.recurrent = len(self.blobs)
-        self.add_param((outputs, self.units), param.weight_filler)
+        shared = self.step_params()
+        for shape, filler in shared:
+            self.add_param(shape, filler)
+        self._draw_for_later_steps(shared, bottom[0].shape[0] - 1)
+
+    def _draw_for_later_steps(self, shared: Sequence[Param], steps: int) -> None:
+        """Draws as many random numbers as Caffe does for steps after the first, and drops them.
+
+        Caffe makes a net of all the steps, in which each fills its parameters before they become the first one's. What
+        is filled or chosen by chance after this layer depends on it.
+        """
+        dropped = [(Blob(shape), filler) for shape, filler in shared]
+        for _ in range(steps):
+            for blob, filler in dropped:
+                fill(blob, filler)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._check_shapes(bottom)
@@ -158,7 +184,7 @@ class Recurrent(Layer):
         """What the next forward begins with, by name; what an exact resume needs."""
         return {name: array.copy() for name, array in zip(self.state_names, self.carried, strict=True)}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, Array]) -> None:
         """Goes on where `state` was called.
 
         Raises:
@@ -189,27 +215,27 @@ class Recurrent(Layer):
     def _multiply_inputs(self, bottom: Sequence[Blob]) -> None:
         """z = W_x x + b + W_static x_static, for all time steps at once."""
         weight, bias = self.blobs[0].data, self.blobs[1].data
-        products.multiply(_rows(bottom[0], 2), weight, matrix(self.z, 2), bias)
+        with Loans() as loans:
+            products.multiply(_rows(bottom[0], 2, loans), weight, matrix(self.z, 2), bias)
         if self.static:
-            static = scratch("recurrent_static", self.z.shape[1:], self.z.dtype)
-            products.multiply(_rows(bottom[2], 1), self.blobs[2].data, matrix(static, 1))
-            np.add(self.z, static, out=self.z)
+            with borrow(self.z.shape[1:], self.z.dtype) as static, Loans() as loans:
+                products.multiply(_rows(bottom[2], 1, loans), self.blobs[2].data, matrix(static, 1))
+                np.add(self.z, static, out=self.z)
 
     def _piece_forward(self, t: int, units: slice, weight: Array) -> None:
         """One time step, for some of the units."""
         from_inputs = self.z[t, :, :, units].transpose(1, 0, 2)
-        z = scratch("recurrent_z", from_inputs.shape, from_inputs.dtype)
-        np.matmul(self.conted[t], weight[:, units].transpose(0, 2, 1), out=z)
-        np.add(z, from_inputs, out=z)
-        self.step_forward(t, units, z)
+        with borrow(from_inputs.shape, from_inputs.dtype) as z:
+            np.matmul(self.conted[t], weight[:, units].transpose(0, 2, 1), out=z)
+            np.add(z, from_inputs, out=z)
+            self.step_forward(t, units, z)
         if t + 1 < len(self.z):
             np.multiply(self.hidden[t + 1, :, units], self.cont[t + 1], out=self.conted[t + 1, :, units])
 
     # -- backward ------------------------------------------------------------------------------------------
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[1]:
-            raise self.error("cannot propagate to cont (bottom 1); put propagate_down: false on that bottom.")
+        self.cannot_propagate(propagate_down, 1, "cont")
         for blob, wanted in zip(self._states(bottom), propagate_down[3 if self.static else 2 :], strict=True):
             if wanted:
                 blob.diff.fill(0)
@@ -220,38 +246,41 @@ class Recurrent(Layer):
         self._add_gradients(bottom)
         if propagate_down[0]:
             _multiply_back(matrix(self.z_diff, 2), self.blobs[0].data, bottom[0].diff)
-        if self.static and propagate_down[2]:
-            _multiply_back(self._static_diff(), self.blobs[2].data, bottom[2].diff)
+        if self.static:
+            self._backward_static(propagate_down[2], bottom[2])
+
+    def _backward_static(self, down: bool, bottom: Blob) -> None:
+        """The derivative of W_static x_static is the sum of z_diff over the time steps."""
+        with borrow(self.z_diff.shape[1:], self.z_diff.dtype) as total, Loans() as loans:
+            np.add.reduce(self.z_diff, axis=0, out=total)
+            diff = matrix(total, 1)
+            if self.param_propagate_down[2]:
+                products.add_weight_gradient(diff, _rows(bottom, 1, loans), self.blobs[2].diff)
+            if down:
+                _multiply_back(diff, self.blobs[2].data, bottom.diff)
 
     def _piece_backward(self, t: int, units: slice, weight: Array, diff: Array) -> None:
         """One time step back, for some of the units."""
         diff = diff[t, :, units]
-        hidden_diff = scratch("recurrent_hidden", diff.shape, diff.dtype)
-        if t + 1 < len(self.z):
-            np.matmul(matrix(self.z_diff[t + 1], 1), weight[:, units], out=hidden_diff)
-            np.multiply(hidden_diff, self.cont[t + 1], out=hidden_diff)
-            np.add(hidden_diff, diff, out=hidden_diff)
-        else:
-            np.copyto(hidden_diff, diff)
-        self.step_backward(t, units, hidden_diff)
+        with borrow(diff.shape, diff.dtype) as hidden_diff:
+            if t + 1 < len(self.z):
+                np.matmul(matrix(self.z_diff[t + 1], 1), weight[:, units], out=hidden_diff)
+                np.multiply(hidden_diff, self.cont[t + 1], out=hidden_diff)
+                np.add(hidden_diff, diff, out=hidden_diff)
+            else:
+                np.copyto(hidden_diff, diff)
+            self.step_backward(t, units, hidden_diff)
 
     def _add_gradients(self, bottom: Sequence[Blob]) -> None:
         """Adds to the derivatives of the weights, from all time steps at once."""
         z_diff, wanted = matrix(self.z_diff, 2), self.param_propagate_down
         if wanted[0]:
-            products.add_weight_gradient(z_diff, _rows(bottom[0], 2), self.blobs[0].diff)
+            with Loans() as loans:
+                products.add_weight_gradient(z_diff, _rows(bottom[0], 2, loans), self.blobs[0].diff)
         if wanted[1]:
             products.add_bias_gradient(z_diff, self.blobs[1].diff)
-        if self.static and wanted[2]:
-            products.add_weight_gradient(self._static_diff(), _rows(bottom[2], 1), self.blobs[2].diff)
         if wanted[self.recurrent]:
             products.add_weight_gradient(z_diff, matrix(self.conted, 2), self.blobs[self.recurrent].diff)
-
-    def _static_diff(self) -> Array:
-        """The derivative of W_static x_static, N rows: the sum over the time steps."""
-        total = scratch("recurrent_static", self.z_diff.shape[1:], self.z_diff.dtype)
-        np.add.reduce(self.z_diff, axis=0, out=total)
-        return matrix(total, 1)
 
 
 def matrix(array: Array, axes: int) -> Array:
@@ -259,20 +288,12 @@ def matrix(array: Array, axes: int) -> Array:
     return array.reshape(prod(array.shape[:axes]), prod(array.shape[axes:]))
 
 
-def _rows(blob: Blob, axes: int) -> Array:
+def _rows(blob: Blob, axes: int, loans: Loans) -> Array:
     """The data as a dense matrix, the first axes being its rows."""
-    data = blob.data
-    if not data.flags.c_contiguous:
-        data = scratch(f"recurrent_rows_{axes}", blob.shape, blob.dtype)
-        np.copyto(data, blob.data)
-    return matrix(data, axes)
+    return matrix(dense(blob.data, loans), axes)
 
 
 def _multiply_back(dy: Array, weight: Array, diff: Array) -> None:
     """diff = dy weight, in a diff of any shape and memory."""
-    shape = (len(dy), weight.shape[1])
-    dense = diff.flags.c_contiguous
-    rows = diff.reshape(shape) if dense else scratch("recurrent_rows", shape, diff.dtype)
-    products.multiply_back(dy, weight, rows)
-    if not dense:
-        np.copyto(diff, rows.reshape(diff.shape))
+    with dense_to_write(diff) as memory:
+        products.multiply_back(dy, weight, memory.reshape(len(dy), weight.shape[1]))

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.channels import Channels
+from pycaffe_lite.kernels.channels import Add, Channels
 from pycaffe_lite.layers.contract import Layer, register_layer
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.memory import borrow
 from pycaffe_lite.proto import caffe_pb2
 
 SUM, ASUM, SUMSQ, MEAN = (
     caffe_pb2.ReductionParameter.ReductionOp.Value(name) for name in ("SUM", "ASUM", "SUMSQ", "MEAN")
 )
-Add = Callable[[int, Array], None]
 
 
 @register_layer("Reduction")
@@ -70,11 +69,13 @@ def _add_values(add: Add, x: Array) -> None:
 
 
 def _add_absolute_values(add: Add, x: Array) -> None:
-    add(0, np.abs(x, out=scratch("reduction", x.shape, x.dtype)))
+    with borrow(x.shape, x.dtype) as values:
+        add(0, np.abs(x, out=values))
 
 
 def _add_squares(add: Add, x: Array) -> None:
-    add(0, np.square(x, out=scratch("reduction", x.shape, x.dtype)))
+    with borrow(x.shape, x.dtype) as squares:
+        add(0, np.square(x, out=squares))
 
 
 def _derive_absolute_values(x: Array, dx: Array, factor: Array) -> None:

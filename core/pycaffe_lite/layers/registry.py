@@ -8,27 +8,27 @@ line: the decorator alone makes them known.
 from __future__ import annotations
 
 import importlib
-from difflib import get_close_matches
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.contract import Layer, Place, registered
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter
 from pycaffe_lite.proto.forks import addition, fork_of_type
+from pycaffe_lite.words import did_you_mean
 
 MODULES = {
-    "AbsVal": "activations",
+    "AbsVal": "absval",
     "Accuracy": "accuracy",
     "AnnotatedData": "annotated_data",
     "ArgMax": "argmax",
     "Axpy": "axpy",
     "BN": "bn",
-    "BNLL": "sigmoids",
+    "BNLL": "bnll",
     "BatchNorm": "batch_norm",
     "BatchReindex": "batch_reindex",
     "Bias": "bias",
     "CenterLoss": "center_loss",
-    "Clip": "activations",
+    "Clip": "clip",
     "Concat": "concat",
     "ContrastiveLoss": "contrastive_loss",
     "Convolution": "convolution",
@@ -41,11 +41,11 @@ MODULES = {
     "DetectionOutput": "detection_output",
     "Dropout": "dropout",
     "DummyData": "dummy_data",
-    "ELU": "activations",
+    "ELU": "elu",
     "Eltwise": "eltwise",
     "Embed": "embed",
     "EuclideanLoss": "euclidean_loss",
-    "Exp": "powers",
+    "Exp": "exp",
     "Filter": "filter",
     "Flatten": "flatten",
     "HDF5Data": "hdf5_data",
@@ -61,7 +61,7 @@ MODULES = {
     "LRN": "lrn",
     "LSTM": "lstm",
     "LSTMUnit": "lstm_unit",
-    "Log": "powers",
+    "Log": "log",
     "MVN": "mvn",
     "MemoryData": "memory_data",
     "MultiBoxLoss": "multibox_loss",
@@ -72,7 +72,7 @@ MODULES = {
     "Parameter": "parameter",
     "Permute": "permute",
     "Pooling": "pooling",
-    "Power": "powers",
+    "Power": "power",
     "PriorBox": "prior_box",
     "Proposal": "proposal",
     "Python": "python",
@@ -88,7 +88,7 @@ MODULES = {
     "Scale": "scale",
     "SegAccuracy": "seg_accuracy",
     "ShuffleChannel": "shuffle_channel",
-    "Sigmoid": "sigmoids",
+    "Sigmoid": "sigmoid",
     "SigmoidCrossEntropyLoss": "sigmoid_cross_entropy_loss",
     "Silence": "silence",
     "Slice": "slice",
@@ -96,9 +96,9 @@ MODULES = {
     "Softmax": "softmax",
     "SoftmaxWithLoss": "softmax_loss",
     "Split": "split",
-    "Swish": "sigmoids",
-    "TanH": "sigmoids",
-    "Threshold": "activations",
+    "Swish": "swish",
+    "TanH": "tanh",
+    "Threshold": "threshold",
     "Tile": "tile",
     "Transpose": "transpose",
     "TripletLoss": "triplet_loss",
@@ -121,7 +121,7 @@ def layer_class(name: str, location: str = "") -> type[Layer]:
         location: `file:line: ` of the layer, for the error's beginning.
 
     Raises:
-        CaffeError: for an unknown type; names the fork that has it, or the nearest known ones.
+        CaffeError: for an unknown type; names the fork that has it, or the nearest known one.
     """
     if name not in registered():
         if name not in MODULES:
@@ -134,20 +134,17 @@ def create(layer_param: LayerParameter, phase: int = TRAIN, place: Place = Place
     """Makes the layer that a LayerParameter describes; `build` then gives it its bottoms and tops.
 
     Raises:
-        CaffeError: for an unknown type; names the fork that has it, or the nearest known ones.
+        CaffeError: for an unknown type; names the fork that has it, or the nearest known one.
     """
     where = f'{place.location}layer "{layer_param.name}": '
     return layer_class(layer_param.type, where)(layer_param, phase, place)
 
 
 def _hint(name: str) -> str:
-    """The rest of the sentence: the fork that has the type, the nearest known types, or all if none is near."""
+    """The rest of the sentence: the fork that has the type, the nearest known type, or all if none is near."""
     fork = fork_of_type(name)
     if fork:
         return addition(fork, name)
-    known = {known.lower(): known for known in layer_type_list()}
-    near = [known[match] for match in get_close_matches(name.lower(), known, n=3)]
-    if near:
-        return "; did you mean " + " or ".join(f'"{match}"' for match in near) + "?"
+    known = layer_type_list()
     needed = "" if name else '; give the layer one, such as type: "ReLU"'
-    return f"{needed}; the known types are {', '.join(known.values())}."
+    return did_you_mean(name, known, f"{needed}; the known types are {', '.join(known)}.")

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.elementwise import elementwise, scratch_like
-from pycaffe_lite.layers.contract import Layer, register_layer
+from pycaffe_lite.layers.contract import register_layer
+from pycaffe_lite.layers.neuron_base import Neuron
+from pycaffe_lite.memory import BOOL, borrow_like
 
 
 @register_layer("ReLU")
-class ReLU(Layer):
+class ReLU(Neuron):
     """Keeps what is positive and multiplies the rest by the negative slope.
 
         y = max(0, x) + negative_slope * min(0, x)
@@ -31,35 +32,25 @@ class ReLU(Layer):
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.slope = self.dtype.type(self.layer_param.relu_param.negative_slope)
 
-    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        top[0].reshape_like(bottom[0])
-
-    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        elementwise(self._rectify, bottom[0].data, top[0].data)
-
-    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[0]:
-            elementwise(self._derive, bottom[0].data, top[0].diff, bottom[0].diff)
-
-    def _rectify(self, x: Array, y: Array) -> None:
+    def function(self, x: Array, y: Array) -> None:
         if not self.slope:
             np.maximum(x, 0, out=y)
             return
-        negative = scratch_like("relu", x, x.dtype)
-        np.minimum(x, 0, out=negative)
-        np.multiply(negative, self.slope, out=negative)
-        np.maximum(x, 0, out=y)
-        np.add(y, negative, out=y)
+        with borrow_like(x) as negative:
+            np.minimum(x, 0, out=negative)
+            np.multiply(negative, self.slope, out=negative)
+            np.maximum(x, 0, out=y)
+            np.add(y, negative, out=y)
 
-    def _derive(self, x: Array, dy: Array, dx: Array) -> None:
+    def derivative(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
         if not self.slope:
-            positive = scratch_like("relu", x, np.dtype(np.bool_))
-            np.greater(x, 0, out=positive)
-            np.multiply(dy, positive, out=dx)
+            with borrow_like(x, BOOL) as positive:
+                np.greater(x, 0, out=positive)
+                np.multiply(dy, positive, out=dx)
             return
-        factor, rest = (scratch_like(name, x, x.dtype) for name in ("relu", "relu rest"))
-        np.greater(x, 0, out=factor)
-        np.less_equal(x, 0, out=rest)
-        np.multiply(rest, self.slope, out=rest)
-        np.add(factor, rest, out=factor)
-        np.multiply(dy, factor, out=dx)
+        with borrow_like(x) as factor, borrow_like(x) as rest:
+            np.greater(x, 0, out=factor)
+            np.less_equal(x, 0, out=rest)
+            np.multiply(rest, self.slope, out=rest)
+            np.add(factor, rest, out=factor)
+            np.multiply(dy, factor, out=dx)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.elementwise import scratch_like
 from pycaffe_lite.layers.contract import register_layer
 from pycaffe_lite.layers.neuron_base import Neuron
+from pycaffe_lite.memory import BOOL, borrow_like
 
 
 @register_layer("ReLU6")
@@ -36,17 +36,16 @@ class ReLU6(Neuron):
         if not self.slope:
             np.clip(x, 0, 6, out=y)
             return
-        negative = scratch_like("relu6", x, x.dtype)
-        np.minimum(x, 0, out=negative)
-        np.multiply(negative, self.slope, out=negative)
-        np.maximum(x, 0, out=y)
-        np.add(y, negative, out=y)
+        with borrow_like(x) as negative:
+            np.minimum(x, 0, out=negative)
+            np.multiply(negative, self.slope, out=negative)
+            np.maximum(x, 0, out=y)
+            np.add(y, negative, out=y)
         np.minimum(y, 6, out=y)
 
     def derivative(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
-        factor = scratch_like("relu6", x, x.dtype)
-        below = scratch_like("relu6 below", x, np.dtype(np.bool_))
-        np.less_equal(x, 0, out=below)
-        np.less(x, 6, out=factor)
-        np.copyto(factor, self.slope, where=below)
-        np.multiply(dy, factor, out=dx)
+        with borrow_like(x) as factor, borrow_like(x, BOOL) as below:
+            np.less_equal(x, 0, out=below)
+            np.less(x, 6, out=factor)
+            np.copyto(factor, self.slope, where=below)
+            np.multiply(dy, factor, out=dx)

@@ -10,8 +10,8 @@ from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.kernels import products
 from pycaffe_lite.kernels.elementwise import elementwise
 from pycaffe_lite.layers.contract import register_layer
-from pycaffe_lite.layers.recurrent_base import Recurrent, matrix
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.layers.recurrent_base import Param, Recurrent, matrix
+from pycaffe_lite.memory import borrow
 
 
 @register_layer("RNN")
@@ -31,11 +31,10 @@ class RNN(Recurrent):
     num_bottoms = (2, 4)
     num_tops = (1, 2)
 
-    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        super().setup(bottom, top)
+    def step_params(self) -> list[Param]:
         param = self.layer_param.recurrent_param
-        self.add_param((self.units, self.units), param.weight_filler)
-        self.add_param((self.units,), param.bias_filler)
+        output = ((self.units, self.units), param.weight_filler), ((self.units,), param.bias_filler)
+        return [*super().step_params(), *output]
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
@@ -53,14 +52,14 @@ class RNN(Recurrent):
         return [self.hidden[-1]]
 
     def begin_backward(self, top: Blob) -> Array:
-        dz = scratch("rnn_output", self.output.shape, self.output.dtype)
-        elementwise(_tanh_backward, self.output, top.diff, dz)
-        rows = matrix(dz, 2)
-        if self.param_propagate_down[-2]:
-            products.add_weight_gradient(rows, matrix(self.hidden[1:], 2), self.blobs[-2].diff)
-        if self.param_propagate_down[-1]:
-            products.add_bias_gradient(rows, self.blobs[-1].diff)
-        products.multiply_back(rows, self.blobs[-2].data, matrix(self.hidden_diff, 2))
+        with borrow(self.output.shape, self.output.dtype) as dz:
+            elementwise(_tanh_backward, self.output, top.diff, dz)
+            rows = matrix(dz, 2)
+            if self.param_propagate_down[-2]:
+                products.add_weight_gradient(rows, matrix(self.hidden[1:], 2), self.blobs[-2].diff)
+            if self.param_propagate_down[-1]:
+                products.add_bias_gradient(rows, self.blobs[-1].diff)
+            products.multiply_back(rows, self.blobs[-2].data, matrix(self.hidden_diff, 2))
         return self.hidden_diff
 
     def step_backward(self, t: int, units: slice, hidden_diff: Array) -> None:

@@ -90,8 +90,7 @@ class ROIPooling(Layer):
                     np.maximum.reduce(highest[begin - left : end - left], axis=0, out=out[row, column])
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[1]:
-            raise self.error("cannot propagate to its boxes (bottom 1); put propagate_down: false on that bottom.")
+        self.cannot_propagate(propagate_down, 1, "its boxes")
         if not propagate_down[0]:
             return
         x, dy = (array.transpose(0, 2, 3, 1) for array in (bottom[0].data, top[0].diff))

@@ -1,68 +1,28 @@
-"""Rows chosen by number: for the layers whose bottom says which items of a batch or a table they take."""
+"""What BatchReindex and Embed have in common: a bottom that holds numbers of rows."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.elementwise import PIECE
+from pycaffe_lite.blob import Blob
+from pycaffe_lite.kernels.rows import Rows
 from pycaffe_lite.layers.contract import Layer
-from pycaffe_lite.parallel import parallel_for, slices
-
-Rows = NDArray[np.intp]
 
 
-def read_rows(layer: Layer, blob: Blob, count: int) -> Rows:
-    """The row numbers in a blob, flat, in logical order; fractions are cut off, as in Caffe.
+class RowsLayer(Layer):
+    """A layer that takes the items of a batch, or of a table, that a bottom numbers."""
 
-    Args:
-        layer: whose error is raised.
-        count: how many rows there are.
+    def read_rows(self, blob: Blob, count: int) -> Rows:
+        """The row numbers in a blob, flat, in logical order; fractions are cut off, so that -0.97 is 0, as in Caffe.
 
-    Raises:
-        CaffeError: for a number that is not from 0 to count - 1; Caffe's Embed reads beyond its table there.
-    """
-    values = blob.data.reshape(-1)
-    outside = ~((values >= 0) & (values < count))
-    if outside.any():
-        raise layer.error(f"expected row numbers from 0 to {count - 1}, got {values[outside][0]:g}.")
-    return values.astype(np.intp)
+        Args:
+            count: how many rows there are.
 
-
-def take_rows(source: Array, rows: Rows, target: Array) -> None:
-    """target[i] = source[rows[i]]"""
-
-    def piece(i: int) -> None:
-        cut = cuts[i]
-        if dense:
-            # Any mode but "raise" writes to `out` directly; the numbers have been checked.
-            np.take(source, rows[cut], axis=0, out=target[cut], mode="clip")
-            return
-        for item in range(cut.start, cut.stop):
-            np.copyto(target[item, ...], source[rows[item]])
-
-    dense = source.flags.c_contiguous and target.flags.c_contiguous
-    cuts = slices(len(rows), target.size // PIECE) if target.size else []
-    parallel_for(len(cuts), piece)
-
-
-def put_rows(source: Array, rows: Rows, target: Array) -> None:
-    """target[rows[i]] = source[i], and 0 elsewhere; no row comes twice."""
-    target.fill(0)
-    target[rows] = source
-
-
-def add_rows(source: Array, rows: Rows, target: Array) -> None:
-    """target[rows[i]] += source[i], in the order of i."""
-
-    def piece(i: int) -> None:
-        for group in groups[cuts[i]]:
-            place = target[rows[group[0]], ...]
-            for item in group:
-                np.add(place, source[item], out=place)
-
-    order = np.argsort(rows, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(rows[order])) + 1) if len(rows) else []
-    cuts = slices(len(groups), source.size // PIECE)
-    parallel_for(len(cuts), piece)
+        Raises:
+            CaffeError: for a number that is then not from 0 to count - 1; Caffe's Embed reads beyond its table there.
+        """
+        values = blob.data.reshape(-1)
+        outside = ~((values > -1) & (values < count))
+        if outside.any():
+            raise self.error(f"expected row numbers from 0 to {count - 1}, got {values[outside][0]:g}.")
+        return values.astype(np.intp)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
+from pycaffe_lite.kernels.channels import Add
 from pycaffe_lite.layers.broadcast_base import Broadcast
 from pycaffe_lite.layers.contract import register_layer
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.memory import borrow
 from pycaffe_lite.proto import caffe_pb2
-
-Add = Callable[[int, Array], None]
 
 
 @register_layer("Scale")
@@ -35,6 +34,8 @@ class Scale(Broadcast):
 
     Source: Caffe's ScaleLayer.
     """
+
+    param: caffe_pb2.ScaleParameter
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.param = param = self.layer_param.scale_param
@@ -79,8 +80,8 @@ class Scale(Broadcast):
             if want_bias:
                 add(0, dy)
             if want_scale:
-                product = scratch("scale", dy.shape, dy.dtype)
-                add(-1, np.multiply(dy, others[0], out=product))
+                with borrow(dy.shape, dy.dtype) as product:
+                    add(-1, np.multiply(dy, others[0], out=product))
             if writes:
                 dx, factor = others[-2:]
                 np.multiply(dy, factor, out=dx)

@@ -8,9 +8,17 @@ import numpy as np
 
 from pycaffe_lite import log
 from pycaffe_lite.blob import Array, Blob
+from pycaffe_lite.kernels.softmax import softmax
 from pycaffe_lite.layers.contract import register_layer
-from pycaffe_lite.layers.loss_base import Labels, LossLayer, normalizer, read_ignore_label, read_normalization
-from pycaffe_lite.layers.softmax import softmax, softmax_axis, softmax_scratch
+from pycaffe_lite.layers.loss_base import (
+    Labels,
+    LossLayer,
+    normalizer,
+    read_ignore_label,
+    read_normalization,
+    sum_in_order,
+)
+from pycaffe_lite.layers.softmax import softmax_axis
 
 LEAST_PROBABILITY = float(np.finfo(np.float32).tiny)
 """FLT_MIN, the lowest normal float32: a probability below it counts as this one."""
@@ -46,21 +54,20 @@ class SoftmaxWithLoss(LossLayer):
         self.axis = softmax_axis(self, scores)
         self.labels.reshape(scores, self.axis, bottom[1])
         self.probability, self.delta = (np.empty(scores.shape, scores.dtype) for _ in range(2))
-        self.total = softmax_scratch(scores, self.axis)
         self.picked = np.empty(bottom[1].count, scores.dtype)
         if len(top) > 1:
             top[1].reshape(*scores.shape)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.labels.read(bottom[1])
-        softmax(bottom[0].data, self.axis, self.probability, self.total)
+        softmax(bottom[0].data, self.axis, self.probability)
         # 0 minus the sum, and not its negative: a loss of zero is 0, never -0.
         top[0].data[...] = (0.0 - self._sum_of_logarithms()) / self._normalizer()
         if len(top) > 1:
             top[1].data = self.probability
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        self.check_targets_fixed(propagate_down)
+        self.cannot_propagate(propagate_down, 1, "its targets")
         if not propagate_down[0]:
             return
         np.copyto(self.delta, self.probability)
@@ -77,7 +84,7 @@ class SoftmaxWithLoss(LossLayer):
             np.copyto(self.picked, 1, where=self.labels.ignored)
         np.maximum(self.picked, LEAST_PROBABILITY, out=self.picked)
         np.log(self.picked, out=self.picked)
-        return float(np.add.reduce(self.picked))
+        return sum_in_order(self.picked)
 
     def _normalizer(self) -> float:
         labels = self.labels

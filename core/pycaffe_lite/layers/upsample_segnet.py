@@ -107,8 +107,7 @@ class SegNetUpsample(Layer):
             self.places += channels[:, None, None] * self.plane
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[1]:
-            raise self.error("cannot propagate to its mask (bottom 1); put propagate_down: false on that bottom.")
+        self.cannot_propagate(propagate_down, 1, "its mask")
         if not propagate_down[0]:
             return
         diff, target = self._in_memory(top[0].diff), self._in_memory(bottom[0].diff)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from pycaffe_lite import log
@@ -96,23 +99,19 @@ class Parameters:
             values[learnable] = given
             self._explicit[learnable].add(field)
 
-    def replace(self, layer: Layer, had: int) -> None:
-        """Takes in the parameters of a layer that has made others in the place of the `had` that it had.
-
-        Raises:
-            CaffeError: all parameters lie in one array already, for training, or the layer's are shared.
-        """
-        if self.data is not None or f"{layer.name}/0" not in self.names:
-            raise layer.error(
-                f"expected {had} parameters in the file of weights, got {len(layer.blobs)}, as another layer "
-                "of this type has; name one of its fields in the text before it is trained."
-            )
-        first = self.names.index(f"{layer.name}/0")
-        for values in (self.blobs, self.names, self.lr_mult, self.decay_mult, self._explicit):
-            del values[first : first + had]
-        for index in range(len(layer.blobs)):
-            self.append(layer, index)
-        layer.param_propagate_down = [False] * len(layer.blobs)
+    def follow(self, layers: Sequence[Layer]) -> None:
+        """Takes in what layers have made in the place of their parameters, as a BN does that was not what it seemed."""
+        known = {id(blob) for blob in (*self.blobs, *(blob for _, blob in self._sharers))}
+        for layer in layers:
+            if all(id(blob) in known for blob in layer.blobs):
+                continue
+            kept = [i for i, name in enumerate(self.names) if name.rpartition("/")[0] != layer.name]
+            lists: tuple[list[Any], ...] = (self.blobs, self.names, self.lr_mult, self.decay_mult, self._explicit)
+            for values in lists:
+                values[:] = [values[i] for i in kept]
+            for index in range(len(layer.blobs)):
+                self.append(layer, index)
+            layer.param_propagate_down = [False] * len(layer.blobs)
 
     def flatten(self) -> None:
         """Moves all parameters, and their diffs, into one array each; the blobs become views of them."""

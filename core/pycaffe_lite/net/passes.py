@@ -18,12 +18,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pycaffe_lite.blob import Array
-from pycaffe_lite.kernels.normalization import Add, add_products, derive, normalize
+from pycaffe_lite.kernels.channels import Add
+from pycaffe_lite.kernels.normalization import add_products, derive, normalize
 from pycaffe_lite.layers.batch_norm import BatchNorm
 from pycaffe_lite.layers.contract import Layer
 from pycaffe_lite.layers.relu import ReLU
 from pycaffe_lite.layers.scale import Scale
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.memory import BOOL, borrow
 from pycaffe_lite.net.node import Node
 
 
@@ -151,7 +152,7 @@ def _forward_and_rectify(x: Array, normal: Array, y: Array, *vectors: Array) -> 
 
 
 def _rectify_and_sum(add: Add, y: Array, normal: Array, diff: Array) -> None:
-    positive = scratch("relu", y.shape, np.dtype(np.bool_))
-    np.greater(y, 0, out=positive)
-    np.multiply(diff, positive, out=diff)
+    with borrow(y.shape, BOOL) as positive:
+        np.greater(y, 0, out=positive)
+        np.multiply(diff, positive, out=diff)
     add_products(add, diff, normal)

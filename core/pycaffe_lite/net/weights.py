@@ -1,93 +1,87 @@
-"""Parameters from and to .caffemodel files, binary or HDF5."""
+"""Parameters of layers, from and to files of weights and other layers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from pycaffe_lite import log
-from pycaffe_lite.blob import Blob, shape_text
-from pycaffe_lite.formats.encode import blob_bytes, head, with_blobs
+from pycaffe_lite.blob import Array, Blob, shape_text
+from pycaffe_lite.formats.caffemodel import LayerWeights
+from pycaffe_lite.formats.format import format_of
 from pycaffe_lite.layers.contract import Layer
-from pycaffe_lite.net.weights_report import Fitted, report
-from pycaffe_lite.proto.caffe_pb2 import NetParameter
-from pycaffe_lite.writing import is_hdf5, write_atomically
+from pycaffe_lite.proto.caffe_pb2 import LayerParameter
+from pycaffe_lite.words import nearest, short
+from pycaffe_lite.writing import write_atomically
 
-if TYPE_CHECKING:
-    from pycaffe_lite.net import Net
+_MOST_ROWS = 30
+_MOST_NAMES = 5
 
 
-def copy_weights(net: Net, path: str) -> None:
+class Fitted(NamedTuple):
+    """A layer, and what a file has for each of its parameters; None for one that it shares."""
+
+    layer: Layer
+    blobs: Sequence[Array | None]
+
+
+# -- into layers -------------------------------------------------------------------------------------------
+
+
+def copy_weights(layers: Sequence[Layer], path: str) -> None:
     """Copies the parameters of a weights file into the layers of the same names.
 
     Layers that the net does not have are passed over with a line in the log; layers that the file does not
     have keep their values. A blob of another shape is taken if it is the same one written with four axes, as
-    old files do. At the end the log tells what was copied, reshaped, left out and kept.
+    old files do. At the end the log tells what was copied, reshaped, left out and kept; if nothing was copied, a
+    warning gives the names that are near.
 
     Raises:
         FileError: the file is missing or no weights file.
-        CaffeError: a layer has another number of parameters, or one of another shape.
+        CaffeError: a layer has another number of parameters, or one of another shape; then none is copied.
     """
-    sources = read_layers(path)
-    fitted = copy_layers(net, sources, path)
-    names = {layer.name for layer, _ in fitted}
-    left_out = [(source.name, len(source.blobs)) for source in sources if source.name not in names]
-    log.info(report(net, fitted, left_out, path))
+    sources = format_of(path).read_weights(path, None)
+    fitted = fit(layers, sources, path)
+    copy_fitted(fitted)
+    if not any(values is not None for _, blobs in fitted for values in blobs):
+        _warn_of_nothing(layers, sources, path)
+    log.info(_report(layers, fitted, sources, path))
 
 
-class SourceLayer(Protocol):
-    """What a file says of one layer: its name and its parameters, None for one that the file does not have."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def blobs(self) -> Sequence[np.ndarray | None]: ...
-
-
-def read_layers(path: str) -> Sequence[SourceLayer]:
-    """The layers of a file of weights; of an HDF5 file if its name ends in .h5, as in Caffe."""
-    if is_hdf5(path):
-        from pycaffe_lite.formats import hdf5 as hdf5_files
-
-        return hdf5_files.read_weights(path)
-    from pycaffe_lite.formats.caffemodel import read_weights
-
-    return read_weights(path)
-
-
-def copy_layers(net: Net, sources: Sequence[SourceLayer], path: str) -> list[Fitted]:
-    """Copies what `read_layers` gave, see `copy_weights`; if one layer does not fit, none is copied."""
-    layers = _first_by_name(net)
-    fitting = []
+def fit(layers: Sequence[Layer], sources: Sequence[LayerWeights], path: str) -> list[Fitted]:
+    """The layers that a file has parameters for, with these; see `copy_weights`, which copies them."""
+    by_name = _first_by_name(layers)
+    fitted = []
     for source in sources:
-        if source.name in layers:
-            _let_fit(net, layers[source.name], len(source.blobs))
-            fitting.append(Fitted(layers[source.name], _fitting(layers[source.name], source.blobs, path)))
+        if source.name in by_name:
+            by_name[source.name].fit_stored(len(source.blobs))
+            fitted.append(Fitted(by_name[source.name], _fitting(by_name[source.name], source.blobs, path)))
         else:
             log.info(f"Ignoring source layer {source.name}")
-    for layer, blobs in fitting:
+    return fitted
+
+
+def copy_fitted(fitted: Sequence[Fitted]) -> None:
+    """Copies what `fit` has found."""
+    for layer, blobs in fitted:
         for blob, values in zip(layer.blobs, blobs, strict=True):
             if values is not None:
                 blob.data[...] = values.reshape(blob.shape)
-    return fitting
 
 
-def share_layers(net: Net, other: Net) -> None:
-    """Lets the layers of a net use the parameters of another net's layers of the same names.
+def share_layers(layers: Sequence[Layer], others: Sequence[Layer]) -> None:
+    """Lets layers use the parameters of another net's layers of the same names.
 
     Raises:
         CaffeError: two layers of a name have another number of parameters, or ones of another shape.
     """
-    layers = _first_by_name(net)
-    for source in other.layers:
-        if source.name not in layers:
+    by_name = _first_by_name(layers)
+    for source in others:
+        if source.name not in by_name:
             log.info(f"Ignoring source layer {source.name}")
             continue
-        layer = layers[source.name]
-        _let_fit(net, layer, len(source.blobs))
+        layer = by_name[source.name]
+        layer.fit_stored(len(source.blobs))
         shapes, theirs = ([shape_text(blob.shape) for blob in which.blobs] for which in (layer, source))
         if shapes != theirs:
             raise layer.error(
@@ -98,20 +92,12 @@ def share_layers(net: Net, other: Net) -> None:
             blob.share_data(own)
 
 
-def _let_fit(net: Net, layer: Layer, count: int) -> None:
-    """Tells a layer how many parameters are stored for it, and takes in those that it has made for them."""
-    had = len(layer.blobs)
-    layer.fit_stored(count)
-    if len(layer.blobs) != had:
-        net.parameters.replace(layer, had)
-
-
-def _first_by_name(net: Net) -> dict[str, Layer]:
+def _first_by_name(layers: Sequence[Layer]) -> dict[str, Layer]:
     """The layers by name; of several with one name the first, as in Caffe."""
-    return {layer.name: layer for layer in reversed(net.layers)}
+    return {layer.name: layer for layer in reversed(layers)}
 
 
-def _fitting(layer: Layer, blobs: Sequence[np.ndarray | None], path: str) -> list[np.ndarray | None]:
+def _fitting(layer: Layer, blobs: Sequence[Array | None], path: str) -> Sequence[Array | None]:
     """The arrays of one layer of a weights file, one for each parameter of a layer.
 
     An HDF5 file has a shared parameter in the first layer alone, so one that this layer shares may be missing.
@@ -139,40 +125,43 @@ def same_shape(blob: Blob, shape: tuple[int, ...]) -> bool:
     )
 
 
-def write_weights(net: Net, path: str, write_diff: bool = False) -> None:
-    """Writes the net's parameters: an HDF5 file if its name ends in .h5, else a binary .caffemodel.
+# -- out of layers -----------------------------------------------------------------------------------------
+
+
+def write_weights(layers: Sequence[Layer], net: str, path: str) -> None:
+    """Writes the layers with their parameters: an HDF5 file if its name ends in .h5, else a binary .caffemodel.
 
     Args:
-        net: the net.
+        layers: all of a net.
+        net: its name.
         path: where to; replaced in one step once the new file is complete.
-        write_diff: whether the diffs go in too (`snapshot_diff`).
     """
-    write_atomically(path, weights_pieces(net, path, write_diff))
+    write_atomically(path, format_of(path).weights_pieces(weights_of(layers), net))
 
 
-def weights_pieces(net: Net, path: str, write_diff: bool = False) -> Iterable[bytes]:
-    """The bytes that `write_weights` writes."""
-    if is_hdf5(path):
-        from pycaffe_lite.formats import hdf5 as hdf5_files
+def weights_of(layers: Sequence[Layer], diffs: bool = False) -> list[LayerWeights]:
+    """What a file of weights says of layers; the arrays are the layers' own.
 
-        return [hdf5_files.weights_bytes(net, write_diff)]
-    return _binary_pieces(net, write_diff)
+    Args:
+        layers: all of a net.
+        diffs: whether the parameters' diffs are to be written, too (`snapshot_diff`).
+    """
+    return [
+        LayerWeights(
+            layer.name,
+            layer.type,
+            [blob.data for blob in layer.blobs],
+            _text_of(layer),
+            [blob.diff for blob in layer.blobs] if diffs else (),
+            tuple(layer.shares),
+        )
+        for layer in layers
+    ]
 
 
-def _binary_pieces(net: Net, write_diff: bool) -> Iterator[bytes]:
-    """The net with its parameters, the layers' texts included, as Caffe writes it."""
-    yield NetParameter(name=net.name).SerializeToString()
-    layer_field = NetParameter.DESCRIPTOR.fields_by_name["layer"].number
-    for layer in net.layers:
-        blobs = [blob_bytes(blob.data, blob.diff if write_diff else None) for blob in layer.blobs]
-        body = with_blobs(_text_of(layer), "blobs", blobs)
-        yield head(layer_field, sum(map(len, body)))
-        yield from body
-
-
-def _text_of(layer: Layer):  # type: ignore[no-untyped-def]
+def _text_of(layer: Layer) -> LayerParameter:
     """The layer's text without values; a loss states its weight, and statistics that they are not learned."""
-    param = type(layer.layer_param)()
+    param = LayerParameter()
     param.CopyFrom(layer.layer_param)
     param.ClearField("blobs")
     if layer.loss_weight and not param.loss_weight:
@@ -181,3 +170,67 @@ def _text_of(layer: Layer):  # type: ignore[no-untyped-def]
         for _ in range(len(param.param), len(layer.blobs)):
             param.param.add(lr_mult=layer.default_lr_mult)
     return param
+
+
+# -- what the log says once weights are copied ---------------------------------------------------------------
+
+
+def _report(layers: Sequence[Layer], fitted: Sequence[Fitted], sources: Sequence[LayerWeights], path: str) -> str:
+    """A line that counts, and below it a table of what is not plainly copied, which a user might not expect."""
+    copied = [entry for entry in fitted if entry.blobs]
+    taken, names = {id(entry.layer) for entry in fitted}, {entry.layer.name for entry in fitted}
+    kept = [layer for layer in layers if id(layer) not in taken and len(layer.blobs) > len(layer.shares)]
+    ignored = [source for source in sources if source.name not in names and source.blobs]
+    parameters = sum(values is not None for entry in copied for values in entry.blobs)
+    head = f"Weights of {path}: copied {_count(parameters, 'parameter')} of {_count(len(copied), 'layer')}"
+    if kept:
+        head += f"; {_count(len(kept), 'layer')} of the net not in the file"
+    if ignored:
+        head += f"; {_count(len(ignored), 'layer')} of the file not in the net"
+    rows = [
+        *_reshaped(copied),
+        *(f"not in the file   {_named(layer)} keeps its values, of fillers or earlier weights" for layer in kept),
+        *(f'left out          "{short(each.name)}", {_count(len(each.blobs), "parameter")}' for each in ignored),
+    ]
+    more = [f"and {len(rows) - _MOST_ROWS} more"] if len(rows) > _MOST_ROWS else []
+    return "\n    ".join([head + ".", *rows[:_MOST_ROWS], *more])
+
+
+def _warn_of_nothing(layers: Sequence[Layer], sources: Sequence[LayerWeights], path: str) -> None:
+    """A warning that weights have changed nothing in a net that has parameters, and which names may be meant."""
+    ours = [layer.name for layer in layers if len(layer.blobs) > len(layer.shares)]
+    theirs = [source.name for source in sources if source.blobs]
+    if not ours:
+        return
+    pairs = [(name, close) for name in ours if (close := nearest(name, theirs))]
+    if not theirs:
+        why = "it has no parameters"
+    elif pairs:
+        meant = [f'"{short(name)}" of the net may be "{short(close)}" of the file' for name, close in pairs]
+        why = f"no layer with parameters has the same name in both; {_some(meant)}"
+    else:
+        net, file = (_some([f'"{short(name)}"' for name in each]) for each in (ours, theirs))
+        why = f"no layer with parameters has the same name in both; those of the net are {net}, of the file {file}"
+    log.warning(f"Nothing was copied from {path}: {why}.")
+
+
+def _some(texts: Sequence[str]) -> str:
+    """The first few of them, in one line."""
+    rest = len(texts) - _MOST_NAMES
+    return ", ".join([*texts[:_MOST_NAMES], *([f"and {rest} more"] if rest > 0 else [])])
+
+
+def _reshaped(copied: Sequence[Fitted]) -> Iterator[str]:
+    for layer, blobs in copied:
+        for index, (blob, values) in enumerate(zip(layer.blobs, blobs, strict=True)):
+            if values is not None and values.shape != blob.shape:
+                shapes = f"{shape_text(values.shape)} to {shape_text(blob.shape)}"
+                yield f"reshaped          {_named(layer)}, parameter {index}: {shapes}"
+
+
+def _named(layer: Layer) -> str:
+    return f'"{short(layer.name)}" ({layer.type})'
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -406,18 +406,21 @@ class PoolingParameter(_Message):
     CEIL: int
     FLOOR: int
     pool: int
-    pad: RepeatedScalarFieldContainer[int]
+    pad: int
     pad_h: int
     pad_w: int
-    kernel_size: RepeatedScalarFieldContainer[int]
+    kernel_size: int
     kernel_h: int
     kernel_w: int
-    stride: RepeatedScalarFieldContainer[int]
+    stride: int
     stride_h: int
     stride_w: int
     engine: int
     global_pooling: bool
     round_mode: int
+    kernel_shape: BlobShape
+    stride_shape: BlobShape
+    pad_shape: BlobShape
 
 class PowerParameter(_Message):
     power: float

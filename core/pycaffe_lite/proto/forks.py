@@ -1,10 +1,18 @@
-"""Names that forks of Caffe added to the schema, so that errors can say where a name comes from.
+"""What forks of Caffe added to the schema: whose a name is, so that errors can say so, and what of it is taken.
 
-Files of these forks are found everywhere. What of them is computed here is in the schema and in the table of layer
-types; the names in this table are only recognised.
+Files of these forks are found everywhere. The layers of theirs that are computed here are in the schema and in the
+table of layer types; the names in this table are only recognised. A field is taken, with a line in the log, if the net
+computes the same without it: it says where or how fast something is computed, or has the one value for which the fork
+does what Caffe does, or Caffe has another name for it. All others are refused.
 """
 
 from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+Scalar = int | float | bool | str
+"""What the fields of forks hold that are taken."""
 
 _SSD = {
     "SolverParameter": "eval_type ap_version show_per_class_result",
@@ -154,3 +162,130 @@ def addition(fork: str, name: str = "") -> str:
 
 def _joined(forks: list[str]) -> str | None:
     return " or ".join(forks[:3]) if forks else None
+
+
+# -- what is taken -----------------------------------------------------------------------------------------
+
+
+class Spelling(NamedTuple):
+    """What may be done with a fork's field.
+
+    Attributes:
+        kind: of its value: int, number, bool, string, or word for an enum's name.
+        neutral: the values that change nothing; empty: all.
+        target: the field of Caffe's that it becomes, or nothing.
+        values: pairs of one of its values and the target's, an enum's name.
+    """
+
+    kind: str
+    neutral: tuple[Scalar, ...] = ()
+    target: str = ""
+    values: tuple[tuple[Scalar, str], ...] = ()
+
+
+_INT, _BOOL, _STRING, _WORD = Spelling("int"), Spelling("bool"), Spelling("string"), Spelling("word")
+_OFF, _ON = Spelling("bool", (False,)), Spelling("bool", (True,))
+_ZERO, _FLOAT, _FIXED = Spelling("int", (0,)), Spelling("word", ("FLOAT",)), Spelling("string", ("fixed",))
+_CUDNN_MATH = Spelling("int", (-1, 0))
+
+_SPELLINGS: dict[str, dict[str, Spelling]] = {
+    "NetParameter": {
+        **dict.fromkeys(("default_forward_type", "default_backward_type"), _FLOAT),
+        **dict.fromkeys(("default_forward_math", "default_backward_math"), _FLOAT),
+        "global_grad_scale": Spelling("number", (1,)),
+        "global_grad_scale_adaptive": _OFF,
+        "reduce_buckets": _INT,
+        "default_conv_algos_override": _STRING,
+        "default_cudnn_math_override": _CUDNN_MATH,
+        "quantize": _OFF,
+    },
+    "SolverParameter": {
+        "eval_type": Spelling("string", ("classification",)),
+        "ap_version": _STRING,  # read for eval_type: "detection" alone
+        "show_per_class_result": _OFF,
+        "per_parameter_reduce": _BOOL,
+        "store_blobs_in_old_format": _OFF,
+        "solver_data_type": _FLOAT,
+        "larc": _OFF,
+        "larc_turbo": _OFF,
+        "local_lr_auto": _OFF,
+        "local_gw_ratio": Spelling("number"),  # read with larc or local_lr_auto alone
+        "rampup_interval": _ZERO,
+        "momentum_policy": _FIXED,
+        "weight_decay_policy": _FIXED,
+        "disabled_update": _OFF,
+    },
+    "LayerParameter": {
+        **dict.fromkeys(("forward_type", "backward_type", "forward_math", "backward_math"), _FLOAT),
+        "cudnn_math_override": _CUDNN_MATH,
+        "debug": _BOOL,
+    },
+    "TransformationParameter": {
+        "use_gpu_transform": _BOOL,
+        **dict.fromkeys(("img_rand_resize_lower", "img_rand_resize_upper", "crop_h", "crop_w"), _ZERO),
+        "flow": _OFF,
+    },
+    "LossParameter": {"label_smoothing": Spelling("number", (0,)), "weight_by_label_freqs": _OFF},
+    "BatchNormParameter": {"scale_bias": _OFF, "disable_mean": _OFF, "disable_variance": _OFF},
+    "ConvolutionParameter": {
+        "cudnn_convolution_algo_seeker": _WORD,
+        "conv_algos_override": _STRING,
+        "cudnn_math_override": _CUDNN_MATH,
+    },
+    "DataParameter": {"cache": _BOOL, "threads": _INT, "parser_threads": _INT},
+    "ImageDataParameter": {"cache": _BOOL, "threads": _INT, "prefetch": _INT},
+    "DetectionOutputParameter": {  # drawing on a screen or into a video, which changes no number
+        "visualize": _BOOL,
+        "visualize_threshold": Spelling("number"),
+        "save_file": _STRING,
+    },
+    "DropoutParameter": {"scale_train": _ON, "sample_weights_test": _OFF},
+    "PoolingParameter": {"ceil_mode": Spelling("bool", (), "round_mode", ((True, "CEIL"), (False, "FLOOR")))},
+}
+
+_ENGINES = re.compile(r"MKL(2017|DNN)?|CUDNN_\w+|LIBDNN|(INTEL_)?SPATIAL|NNPACK")
+_ENGINE_STRINGS = re.compile(rf"((DEFAULT|CAFFE|CUDNN|CPU|{_ENGINES.pattern})([:;,] *|$))*")
+_ENGINE = Spelling("word")
+
+
+def spelling_of(message: str, field: str) -> Spelling | None:
+    """What may be done with a field that is not in Caffe's message; None: nothing."""
+    known = _SPELLINGS.get(message, {}).get(field)
+    return known or (_ENGINE if field == "engine" and message.endswith("Parameter") else None)
+
+
+def is_engine(name: str) -> bool:
+    """Whether a fork computes with an engine of that name; the results are the same with any."""
+    return bool(_ENGINES.fullmatch(name))
+
+
+def changes_nothing(name: str, value: Scalar, spelling: Spelling) -> bool:
+    """Whether the net computes the same with the field at this value."""
+    if name == "engine":
+        return bool(_ENGINE_STRINGS.fullmatch(str(value)))
+    return not spelling.neutral or value in spelling.neutral
+
+
+def meaning(message: str, name: str, value: Scalar, spelling: Spelling) -> str:
+    """The line of the log: what the field was taken as."""
+    said = f"{name}: {shown(value, spelling.kind)} in {message}"
+    source = fork_of(message, name)
+    source = f"an addition of {source}" if source else "an addition of forks of Caffe"
+    if spelling.target:
+        return f"{said}, {source}, is taken as {spelling.target}: {dict(spelling.values)[value]}."
+    if spelling.neutral:
+        return f"{said}, {source}, is ignored: it is what Caffe does anyway."
+    return f"{said}, {source}, is ignored: the results are the same without it."
+
+
+def shown(value: Scalar, kind: str) -> str:
+    """A value as a text has it."""
+    if kind == "bool":
+        return "true" if value else "false"
+    return f'"{value}"' if kind == "string" else f"{value:g}" if kind == "number" else str(value)
+
+
+def only_neutral(spelling: Spelling) -> str:
+    """The end of the sentence that refuses a value: which values are taken."""
+    values = " or ".join(shown(value, spelling.kind) for value in spelling.neutral)
+    return f"; only {values}, which is what Caffe does, is taken." if values else "."

@@ -7,7 +7,7 @@ from typing import Any
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter
 from pycaffe_lite.proto.forks import addition, fork_of, fork_of_v1_type
 from pycaffe_lite.proto.schema import Field, fields_of
-from pycaffe_lite.words import nearest
+from pycaffe_lite.words import did_you_mean
 
 # The two kinds of file that are taken for one another.
 _OTHER = {
@@ -33,13 +33,9 @@ def field_hint(name: str, owner: Any) -> str:
     inside = [f.name for f in fields.values() if f.kind == "message" and name in fields_of(f.message)]
     if inside and len(inside) <= 8:
         return f"; it belongs inside {' or '.join(inside)}."
-    close = nearest(name, list(fields))
-    if close:
-        return f'; did you mean "{close}"?'
     owners = [m.name for m in owner.file.message_types_by_name.values() if name in fields_of(m)]
-    if owners and len(owners) <= 4:
-        return f"; {' and '.join(owners)} {'has' if len(owners) == 1 else 'have'} one."
-    return "."
+    have = f"; {' and '.join(owners)} {'has' if len(owners) == 1 else 'have'} one." if 1 <= len(owners) <= 4 else "."
+    return did_you_mean(name, fields, have)
 
 
 def enum_hint(name: str, field: Field) -> str:
@@ -50,10 +46,7 @@ def enum_hint(name: str, field: Field) -> str:
     word = name.strip("\"'")
     if field.name == "type" and _is_newer_type(word, field):
         return '; V1 layers have no such type: write layer { type: "Name" … } in the place of layers, for all layers.'
-    close = nearest(word, list(field.values))
-    if close == word:
-        return "; write it without quotes."
-    return f"; did you mean {close}?" if close else "."
+    return "; write it without quotes." if word in field.values else did_you_mean(word, field.values, quote="")
 
 
 def _is_newer_type(name: str, field: Field) -> bool:

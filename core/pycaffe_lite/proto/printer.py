@@ -8,8 +8,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from pycaffe_lite.proto.schema import Field, fields_of
-from pycaffe_lite.proto.values import float32
+from pycaffe_lite.proto.schema import Field, fields_of, float32
 
 _ESCAPES = {7: "\\007", 9: "\\t", 10: "\\n", 13: "\\r", 34: '\\"', 39: "\\'", 92: "\\\\"}
 
@@ -23,7 +22,7 @@ def to_text(message: Message) -> str:
     return "".join(f"{line}\n" for line in _lines(message, ""))
 
 
-def _lines(message: Any, indent: str) -> Iterator[str]:
+def _lines(message: Message, indent: str) -> Iterator[str]:
     fields = fields_of(message.DESCRIPTOR)
     for descriptor, value in message.ListFields():
         field = fields[descriptor.name]

@@ -1,7 +1,9 @@
-"""What reading and printing ask of a message type, gathered once: its fields, their kinds and ranges."""
+"""What reading and printing ask of a message type: its fields, their kinds and ranges, and how a float is rounded."""
 
 from __future__ import annotations
 
+import struct
+from math import copysign, inf
 from typing import Any, NamedTuple
 
 # Kinds of field by their number in protobuf's descriptors. What is not here is a whole number, with a range.
@@ -65,9 +67,18 @@ def _read_field(descriptor: Any) -> Field:
 _fields: dict[str, dict[str, Field]] = {}
 
 
-def fields_of(message_descriptor: Any) -> dict[str, Field]:
+def fields_of(message: Any) -> dict[str, Field]:
     """The fields of a message type, by name."""
-    name = message_descriptor.full_name
+    name = message.full_name
     if name not in _fields:
-        _fields[name] = {f.name: _read_field(f) for f in message_descriptor.fields}
+        _fields[name] = {f.name: _read_field(f) for f in message.fields}
     return _fields[name]
+
+
+def float32(value: float) -> float:
+    """The nearest float32, an infinity beyond the largest. Not every protobuf rounds so by itself."""
+    try:
+        single: float = struct.unpack("f", struct.pack("f", value))[0]
+        return single
+    except OverflowError:
+        return copysign(inf, value)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, SolverParameter
-from pycaffe_lite.proto.text import Lines
+from pycaffe_lite.proto.text import Lines, at
 from pycaffe_lite.proto.upgrade_v0 import is_v0, upgrade_v0
 from pycaffe_lite.proto.upgrade_v1 import TRANSFORMED, TRANSFORMS, move_transforms, upgrade_v1
 
@@ -61,11 +61,6 @@ def upgrade_net(net: NetParameter, path: str = "net", lines: Lines | None = None
     if not old:
         _warn_of_ignored_transforms(net, path, layer_lines)
     return layer_lines
-
-
-def at(path: str, lines: list[int] | None) -> str:
-    """`path:line: `, or `path: ` where the line is not known."""
-    return f"{path}:{lines[0]}: " if lines and lines[0] else f"{path}: "
 
 
 def _refuse_mixture(net: NetParameter, path: str, lines: Lines) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.proto.caffe_pb2 import NetParameter, V1LayerParameter
+from pycaffe_lite.proto.caffe_pb2 import NetParameter, V0LayerParameter, V1LayerParameter
 from pycaffe_lite.proto.schema import fields_of
-from pycaffe_lite.words import nearest
+from pycaffe_lite.proto.text import at
+from pycaffe_lite.words import did_you_mean
 
 V0_TYPES = {
     "accuracy": "ACCURACY",
@@ -116,7 +117,7 @@ def upgrade_v0(net: NetParameter, path: str, lines: list[int]) -> list[int]:
     Raises:
         CaffeError: an unknown type or blob, or padding before a layer that takes none.
     """
-    places = [f"{path}:{line}: " if line else f"{path}: " for line in lines]
+    places = [at(path, [line]) for line in lines]
     _absorb_padding(net, places)
     kept = [i for i, layer in enumerate(net.layers) if layer.layer.type != "padding"]
     layers = [_upgraded(net.layers[i], places[i]) for i in kept]
@@ -127,7 +128,7 @@ def upgrade_v0(net: NetParameter, path: str, lines: list[int]) -> list[int]:
 
 def _absorb_padding(net: NetParameter, places: list[str]) -> None:
     """Lets the readers of padding layers read what those read, with the padding as their own."""
-    writers: dict[str, Any] = dict.fromkeys(net.input)
+    writers: dict[str, V1LayerParameter | None] = dict.fromkeys(net.input)
     for layer, place in zip(net.layers, places, strict=True):
         for i, bottom in enumerate(layer.bottom):
             if bottom not in writers:
@@ -140,7 +141,7 @@ def _absorb_padding(net: NetParameter, places: list[str]) -> None:
         writers.update(dict.fromkeys(layer.top, layer))
 
 
-def _check_padding(layer: Any, padding: Any, place: str) -> None:
+def _check_padding(layer: V1LayerParameter, padding: V1LayerParameter, place: str) -> None:
     if layer.layer.type not in _WINDOWED or len(layer.bottom) != 1:
         raise CaffeError(
             f'{place}layer "{_name(layer)}": expected a conv or pool layer with one bottom behind the '
@@ -153,11 +154,11 @@ def _check_padding(layer: Any, padding: Any, place: str) -> None:
         )
 
 
-def _name(layer: Any) -> str:
+def _name(layer: V1LayerParameter) -> str:
     return str(layer.layer.name or layer.name)
 
 
-def _upgraded(layer: Any, place: str) -> V1LayerParameter:
+def _upgraded(layer: V1LayerParameter, place: str) -> V1LayerParameter:
     new = V1LayerParameter()
     new.CopyFrom(layer)
     if not layer.HasField("layer"):
@@ -171,7 +172,7 @@ def _upgraded(layer: Any, place: str) -> V1LayerParameter:
     return new
 
 
-def _fill(new: V1LayerParameter, old: Any, place: str) -> None:
+def _fill(new: V1LayerParameter, old: V0LayerParameter, place: str) -> None:
     """Distributes a V0 layer's fields over a V1 layer."""
     if old.HasField("name"):
         new.name = old.name
@@ -179,9 +180,7 @@ def _fill(new: V1LayerParameter, old: Any, place: str) -> None:
         getattr(new, name).extend(getattr(old, name))
     if old.HasField("type"):
         if old.type not in V0_TYPES:
-            close = nearest(old.type, list(V0_TYPES))
-            hint = f'; did you mean "{close}"?' if close else "."
-            raise CaffeError(f'{place}unknown V0 type "{old.type}"{hint}')
+            raise CaffeError(f'{place}unknown V0 type "{old.type}"{did_you_mean(old.type, V0_TYPES)}')
         new.type = V1LayerParameter.LayerType.Value(V0_TYPES[old.type])
     for descriptor, value in old.ListFields():
         if descriptor.name not in _COMMON:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pycaffe_lite.proto.caffe_pb2 import NetParameter, V1LayerParameter
+from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, V1LayerParameter
 
 TYPES = {
     "NONE": "",
@@ -106,7 +104,7 @@ def upgrade_v1(net: NetParameter) -> None:
     net.ClearField("layers")
 
 
-def _upgrade_layer(old: V1LayerParameter, new: Any) -> None:
+def _upgrade_layer(old: V1LayerParameter, new: LayerParameter) -> None:
     if old.HasField("name"):
         new.name = old.name
     if old.HasField("type"):

@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pycaffe_lite import log
 from pycaffe_lite.errors import FileError
+from pycaffe_lite.paths import root_of
+from pycaffe_lite.proto.caffe_pb2 import SolverParameter
 
-AUTO = "auto"
 _WEIGHTS, _STATE, _RESUME, _H5 = ".caffemodel", ".solverstate", ".resume", ".h5"
 _ANY = re.compile(r"\.(caffemodel|solverstate|resume)(\.h5)?$")
 
@@ -23,13 +25,38 @@ class Names(NamedTuple):
     state: str
 
 
-def names(prefix: str, iteration: int, hdf5: bool) -> Names:
-    """PREFIX_iter_N with Caffe's extensions, and ours."""
-    return _from_base(f"{prefix}_iter_{iteration}", _H5 if hdf5 else "")
+def complete_prefix(param: SolverParameter, path: str) -> None:
+    """Gives a solver the snapshot_prefix that it means.
+
+    A missing one becomes the solver's path without its extension; one that is a folder gets the solver's name in that
+    folder. One whose folder is there from a folder above the solver, as from Caffe's root, and not from the working
+    folder, is taken from that one.
+
+    Args:
+        param: the solver.
+        path: its file.
+    """
+    stem = os.path.splitext(path)[0]
+    folder = os.path.dirname(param.snapshot_prefix)
+    root = None if os.path.isdir(folder) else root_of(folder, os.path.dirname(path))
+    if root:
+        param.snapshot_prefix = os.path.join(root, param.snapshot_prefix)
+        log.info(f"snapshot_prefix is taken as {param.snapshot_prefix}: its folder is there from above the solver.")
+    if not param.HasField("snapshot_prefix"):
+        param.snapshot_prefix = stem
+        log.info(f"snapshot_prefix was not specified and is set to {param.snapshot_prefix}")
+    elif os.path.isdir(param.snapshot_prefix):
+        param.snapshot_prefix = os.path.join(param.snapshot_prefix, os.path.basename(stem))
+        log.info(f"snapshot_prefix was a directory and is replaced to {param.snapshot_prefix}")
 
 
-def _from_base(base: str, h5: str) -> Names:
-    return Names(base + _WEIGHTS + h5, base + _RESUME, base + _STATE + h5)
+def names(prefix: str, iteration: int, extension: str) -> Names:
+    """PREFIX_iter_N with Caffe's extensions, and ours; `extension` is that of the format."""
+    return _from_base(f"{prefix}_iter_{iteration}", extension)
+
+
+def _from_base(base: str, extension: str) -> Names:
+    return Names(base + _WEIGHTS + extension, base + _RESUME, base + _STATE + extension)
 
 
 def names_of(path: str) -> Names | None:
@@ -57,6 +84,18 @@ def state_of(path: str) -> str:
     return found.state
 
 
+def resume_of(state: str) -> str:
+    """The .resume file beside a state; empty if the state's name does not tell which that is."""
+    files = names_of(state)
+    return files.resume if files else ""
+
+
+def weights_beside(state: str) -> str:
+    """The weights beside a state, of the same stem; empty if there are none, or the state's name has another form."""
+    files = names_of(state)
+    return files.weights if files and os.path.exists(files.weights) else ""
+
+
 def list_snapshots(prefix: str) -> list[tuple[int, Names]]:
     """The snapshots of a prefix whose state and weights are there, the newest first."""
     folder, base = os.path.split(prefix)
@@ -64,7 +103,7 @@ def list_snapshots(prefix: str) -> list[tuple[int, Names]]:
     found = []
     for entry in _entries(folder):
         if match := form.fullmatch(entry):
-            files = names(prefix, int(match[1]), bool(match[2]))
+            files = names(prefix, int(match[1]), match[2] or "")
             if files.state == os.path.join(folder, entry) and os.path.isfile(files.weights):
                 found.append((int(match[1]), files))
     return sorted(found, reverse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.memory import borrow
 from pycaffe_lite.solvers.sgd import Piece, SGDSolver
 
 
@@ -28,21 +28,20 @@ class AdaDeltaSolver(SGDSolver):
         gradients, updates = piece.history
         diff, delta = piece.diff, self.param.delta
         self._remember(gradients, diff)
-        ratio = scratch("ratio", diff.shape, diff.dtype)
-        below = scratch("root", diff.shape, diff.dtype)
-        np.add(updates, delta, out=ratio)
-        np.add(gradients, delta, out=below)
-        np.divide(ratio, below, out=ratio)
-        np.sqrt(ratio, out=ratio)
-        np.multiply(diff, ratio, out=diff)
+        with borrow(diff.shape, diff.dtype) as ratio, borrow(diff.shape, diff.dtype) as below:
+            np.add(updates, delta, out=ratio)
+            np.add(gradients, delta, out=below)
+            np.divide(ratio, below, out=ratio)
+            np.sqrt(ratio, out=ratio)
+            np.multiply(diff, ratio, out=diff)
         self._remember(updates, diff)
         np.multiply(diff, rate * piece.lr_mult, out=diff)
 
     def _remember(self, history: np.ndarray, values: np.ndarray) -> None:
         """history ← μ history + (1 − μ) values²"""
         momentum = np.float32(self.param.momentum)
-        term = scratch("square", values.shape, values.dtype)
-        np.square(values, out=term)
-        np.multiply(term, float(1 - momentum), out=term)
-        np.multiply(history, float(momentum), out=history)
-        np.add(history, term, out=history)
+        with borrow(values.shape, values.dtype) as term:
+            np.square(values, out=term)
+            np.multiply(term, float(1 - momentum), out=term)
+            np.multiply(history, float(momentum), out=history)
+            np.add(history, term, out=history)

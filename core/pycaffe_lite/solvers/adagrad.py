@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.memory import borrow
+from pycaffe_lite.proto.read import SolverText
 from pycaffe_lite.solvers.sgd import Piece, SGDSolver
 
 
@@ -21,23 +22,24 @@ class AdaGradSolver(SGDSolver):
 
     type = "AdaGrad"
 
-    def check(self) -> None:
-        super().check()
-        if self.param.momentum:
-            raise self.error("momentum", f"expected no momentum with AdaGrad, got {self.param.momentum:g}.")
+    @classmethod
+    def check(cls, text: SolverText) -> None:
+        super().check(text)
+        if text.param.momentum:
+            raise text.error("momentum", f"expected no momentum with AdaGrad, got {text.param.momentum:g}.")
 
     def compute_update_value(self, piece: Piece, rate: float) -> None:
         (history,) = piece.history
-        term = scratch("square", history.shape, history.dtype)
-        np.square(piece.diff, out=term)
-        np.add(history, term, out=history)
+        with borrow(history.shape, history.dtype) as term:
+            np.square(piece.diff, out=term)
+            np.add(history, term, out=history)
         scale_by_root(piece.diff, history, self.param.delta, rate * piece.lr_mult)
 
 
 def scale_by_root(diff: np.ndarray, squares: np.ndarray, delta: float, rate: float) -> None:
     """diff ← rate * diff / (√squares + delta)"""
-    root = scratch("root", squares.shape, squares.dtype)
-    np.sqrt(squares, out=root)
-    np.add(root, delta, out=root)
-    np.divide(diff, root, out=diff)
-    np.multiply(diff, rate, out=diff)
+    with borrow(squares.shape, squares.dtype) as root:
+        np.sqrt(squares, out=root)
+        np.add(root, delta, out=root)
+        np.divide(diff, root, out=diff)
+        np.multiply(diff, rate, out=diff)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.memory import borrow
+from pycaffe_lite.proto.read import SolverText
 from pycaffe_lite.solvers.adagrad import scale_by_root
 from pycaffe_lite.solvers.sgd import Piece, SGDSolver
 
@@ -25,23 +26,24 @@ class AdamSolver(SGDSolver):
     type = "Adam"
     num_histories = 2
 
-    def check(self) -> None:
-        super().check()
+    @classmethod
+    def check(cls, text: SolverText) -> None:
+        super().check(text)
         for field in ("momentum", "momentum2"):
-            if not 0 <= (value := getattr(self.param, field)) < 1:
-                raise self.error(field, f"expected {field} from 0 to below 1, got {value:g}.")
+            if not 0 <= (value := getattr(text.param, field)) < 1:
+                raise text.error(field, f"expected {field} from 0 to below 1, got {value:g}.")
 
     def compute_update_value(self, piece: Piece, rate: float) -> None:
         mean, square = piece.history
         beta1, beta2 = np.float32(self.param.momentum), np.float32(self.param.momentum2)
-        term = scratch("square", mean.shape, mean.dtype)
-        np.square(piece.diff, out=term)
-        np.multiply(term, float(1 - beta2), out=term)
-        np.multiply(square, float(beta2), out=square)
-        np.add(square, term, out=square)
-        np.multiply(piece.diff, float(1 - beta1), out=term)
-        np.multiply(mean, float(beta1), out=mean)
-        np.add(mean, term, out=mean)
+        with borrow(mean.shape, mean.dtype) as term:
+            np.square(piece.diff, out=term)
+            np.multiply(term, float(1 - beta2), out=term)
+            np.multiply(square, float(beta2), out=square)
+            np.add(square, term, out=square)
+            np.multiply(piece.diff, float(1 - beta1), out=term)
+            np.multiply(mean, float(beta1), out=mean)
+            np.add(mean, term, out=mean)
         np.copyto(piece.diff, mean)
         scale_by_root(piece.diff, square, self.param.delta, rate * piece.lr_mult * self._correction())
 

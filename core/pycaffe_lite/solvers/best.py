@@ -77,7 +77,7 @@ class BestScore:
 
     def restore(self, state: dict[str, Any] | None) -> None:
         """Goes on where `state` was called, if that was for the same output."""
-        if state and state["name"] == self.name and state["score"] is not None:
-            self.score, self.iteration = float(state["score"]), int(state["iteration"])
         if state and state["name"] == self.name:
+            seen = state["score"] is not None
+            self.score, self.iteration = (float(state["score"]), int(state["iteration"])) if seen else (None, None)
             self.waited = int(state["waited"])

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any, ClassVar
 
 from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.formats.format import BINARY, HDF5, Format
 from pycaffe_lite.net import Net, watch
+from pycaffe_lite.net.weights import copy_fitted, weights_of
+from pycaffe_lite.proto.caffe_pb2 import SolverParameter
 from pycaffe_lite.proto.printer import to_text
-from pycaffe_lite.proto.read import SolverText, read_solver_text
-from pycaffe_lite.snapshots import restore, resume, snapshot
+from pycaffe_lite.proto.read import SolverText, read_solver
+from pycaffe_lite.snapshots import snapshot as snapshots
+from pycaffe_lite.snapshots.names import complete_prefix, resume_of
+from pycaffe_lite.snapshots.snapshot import Snapshot, State
 from pycaffe_lite.solvers.best import BestScore
 from pycaffe_lite.solvers.nets import make_nets
 from pycaffe_lite.solvers.outputs import mean_outputs, net_outputs, output_text
@@ -44,6 +50,7 @@ class Solver:
         check_finite: whether a loss, gradient or parameter that is not finite ends the run with Diverged.
         best: the test output whose best weights are kept, see `follow`.
         keep_last: how many snapshots to keep; None: all.
+        snapshot_format: the format of its snapshots.
         last_snapshot: the .solverstate that was last written, or read; none: empty.
 
     A subclass writes `apply_update`.
@@ -52,9 +59,9 @@ class Solver:
     type: ClassVar[str] = ""
 
     def __init__(self, source: Any) -> None:
-        text = source if isinstance(source, SolverText) else read_solver_text(source)
-        self.text = text
+        self.text = text = solver_text(source)
         self.param = text.param
+        self.snapshot_format = _snapshot_format(self.param)
         self.history: list[Blob] = []
         self.iter = 0
         self.current_step = 0
@@ -65,8 +72,8 @@ class Solver:
         self.keep_last: int | None = None
         self.last_snapshot = ""
         self._restored = False
-        self._before_tests: resume.State | None = None
-        self.check()
+        self._before_tests: State | None = None
+        self.check(text)
         self.smoothing = SmoothedLoss(self.param.average_loss)
         log.info("Initializing solver from parameters: \n" + to_text(self.param).rstrip("\n"))
         if self.param.random_seed >= 0:
@@ -81,22 +88,21 @@ class Solver:
             raise
         log.info("Solver scaffolding done.")
 
-    def check(self) -> None:
+    @classmethod
+    def check(cls, text: SolverText) -> None:
         """Raises a CaffeError for settings that cannot be, before anything is built."""
-        if self.param.average_loss < 1:
-            raise self.error("average_loss", f"expected average_loss of 1 or more, got {self.param.average_loss}.")
-        if self.param.iter_size < 1:
-            raise self.error("iter_size", f"expected iter_size of 1 or more, got {self.param.iter_size}.")
-        if any(count < 0 for count in self.param.test_iter):
-            raise self.error("test_iter", f"expected test_iter of 0 or more, got {list(self.param.test_iter)}.")
-        snapshot.check_prefix(self)
+        if text.param.average_loss < 1:
+            raise text.error("average_loss", f"expected average_loss of 1 or more, got {text.param.average_loss}.")
+        if text.param.iter_size < 1:
+            raise text.error("iter_size", f"expected iter_size of 1 or more, got {text.param.iter_size}.")
+        if any(count < 0 for count in text.param.test_iter):
+            raise text.error("test_iter", f"expected test_iter of 0 or more, got {list(text.param.test_iter)}.")
+        if _wants_snapshots(text.param):
+            location = text.location("snapshot_prefix")
+            snapshots.check_prefix(text.param.snapshot_prefix, _snapshot_format(text.param), location)
 
     def setup(self) -> None:
         """Allocates what the update rule remembers."""
-
-    def error(self, field: str, text: str) -> CaffeError:
-        """A CaffeError that begins with where a field of the solver stands."""
-        return CaffeError(self.text.location(field) + text)
 
     def apply_update(self) -> float:
         """Changes the parameters by their diffs; returns the rate used."""
@@ -110,8 +116,10 @@ class Solver:
         Raises:
             Diverged: a loss, gradient or parameter is not finite; what has been saved before stays as it is.
         """
-        check_data(self)
-        snapshot.warn_of_full_disk(self)
+        check_data(self.net, self.test_nets, self.param.test_iter)
+        if self.snapshots_wanted:
+            needed = 4 * sum(blob.count for blob in (*self.net.parameters.blobs, *self.history))
+            snapshots.warn_of_full_disk(self.param.snapshot_prefix, needed)
         log.info(f"Solving {self.net.name}")
         log.info(f"Learning Rate Policy: {self.param.lr_policy}")
         self.stopped_early = False
@@ -123,7 +131,7 @@ class Solver:
         if self.stopped_early or self.out_of_patience:
             log.info("Optimization stopped early.")
             return
-        self._before_tests = resume.collect(self)
+        self._before_tests = self.exact_state()
         if param.display and self.iter % param.display == 0:
             self.smoothing.add(self.net.forward_loss())
             log.info(f"Iteration {self.iter}, loss = {log.number(self.smoothed_loss)}")
@@ -142,16 +150,18 @@ class Solver:
         while self.iter < stop:
             self.net.clear_param_diffs()
             if self._test_is_due():
-                self._before_tests = resume.collect(self)
+                self._before_tests = self.exact_state()
                 yield from self.test_all()
                 if self.stopped_early or self.out_of_patience:
                     break
                 self._before_tests = None
+            self.on_start()
             self.net.debug_info = self.displays and param.debug_info
             loss = sum(self._forward_backward() for _ in range(param.iter_size)) / param.iter_size
             self.smoothing.add(loss)
             if self.displays:
                 self._show()
+            self.on_gradients_ready()
             rate = self.apply_update()
             self.iter += 1
             yield IterationReport(self.iter - 1, rate, loss, self.smoothed_loss)
@@ -161,6 +171,12 @@ class Solver:
             if request == STOP:
                 self.stopped_early = True
                 break
+
+    def on_start(self) -> None:
+        """Called in each iteration before its passes, for those who drive the loop."""
+
+    def on_gradients_ready(self) -> None:
+        """Called in each iteration between its passes and the update."""
 
     def _forward_backward(self) -> float:
         loss = self.net.forward_backward()
@@ -219,7 +235,7 @@ class Solver:
             report = self._test(i, net)
             if report is not None:
                 if self.best is not None and self.best.note(report):
-                    snapshot.write_best(self)
+                    self._write_best(self.best)
                 yield report
         if self.out_of_patience and self.best is not None:
             log.info(f"No better {self.best.name} in {self.best.waited} tests; the best is {self.best.text()}")
@@ -228,11 +244,11 @@ class Solver:
         """The mean outputs of a test net; None if a request has stopped it."""
         log.info(f"Iteration {self.iter}, Testing net (#{number})")
         net.share_trained_layers_with(self.net)
-        found = mean_outputs(net, self.param.test_iter[number], self._stops_testing)
-        if found is None:
+        batches = range(self.param.test_iter[number])
+        means, mean_loss = mean_outputs(net, takewhile(lambda _: not self._stops_testing(), batches))
+        if self.stopped_early:
             log.info("Test interrupted.")
             return None
-        means, mean_loss = found
         loss = mean_loss if self.param.test_compute_loss else None
         if loss is not None:
             log.info(f"Test loss: {log.number(loss)}")
@@ -250,6 +266,11 @@ class Solver:
 
     # -- snapshots -----------------------------------------------------------------------------------------
 
+    @property
+    def snapshots_wanted(self) -> bool:
+        """Whether the solver's text asks for snapshots."""
+        return _wants_snapshots(self.param)
+
     def snapshot(self) -> None:
         """Writes PREFIX_iter_N.caffemodel, .solverstate and .resume.
 
@@ -257,16 +278,92 @@ class Solver:
             Diverged: a parameter is not finite, so that there is nothing worth saving.
         """
         self.check_values()
-        if snapshot.write(self) and self.keep_last is not None:
-            snapshot.remove_old(self, self.keep_last)
+        prefix = self.param.snapshot_prefix
+        written = snapshots.write(self.where_it_stands(), prefix, self.snapshot_format)
+        if written:
+            self.last_snapshot = written
+            if self.keep_last is not None:
+                snapshots.remove_old(prefix, self.iter, self.keep_last)
+
+    def _write_best(self, best: BestScore) -> None:
+        path = f"{self.param.snapshot_prefix}_best.caffemodel{self.snapshot_format.extension}"
+        layers = weights_of(self.net.layers, self.param.snapshot_diff)
+        snapshots.write_best(path, self.snapshot_format.weights_pieces(layers, self.net.name), best.text())
+
+    def where_it_stands(self) -> Snapshot:
+        """All that a run goes on from. Between a test and the next iteration its exact state is that before the test,
+        which a resumed run does again."""
+        layers = weights_of(self.net.layers, self.param.snapshot_diff)
+        history, exact = [blob.data for blob in self.history], self._before_tests or self.exact_state()
+        return Snapshot(self.iter, self.current_step, layers, history, exact, self.net.name)
 
     def restore(self, path: str) -> None:
-        """Goes on from a snapshot: its .solverstate, or the .caffemodel beside it."""
-        restore.read(self, path)
+        """Goes on from the files of a snapshot, see `Snapshot.read` and `take`."""
+        self.take(Snapshot.read(path))
 
     def restore_newest(self) -> bool:
         """Goes on from the newest whole snapshot of this solver's prefix; returns whether there is one."""
-        return restore.read_newest(self)
+        return snapshots.restore_newest(self.param.snapshot_prefix, self.restore)
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Goes on from a snapshot: weights, history and iteration, and exactly so if it has what that needs.
+
+        Raises:
+            FileError: the snapshot is not whole; then nothing has been changed.
+            CaffeError: it is of another net or solver, or of other data; then nothing has been changed.
+        """
+        fitted = snapshot.fit(self.net.layers, self.history, self.type)
+        log.info("SGDSolver: restoring history")
+        if snapshot.exact is not None:
+            if changes := snapshots.changed_settings(snapshot.exact["solver"], self.param):
+                log.info("Solver settings changed since the snapshot: " + "; ".join(changes))
+            with snapshot.told():
+                self._restore_exact(snapshot.exact)
+            log.info(f"Data, random numbers and smoothed loss go on exactly where {resume_of(snapshot.path)} says.")
+        copy_fitted(fitted)
+        for blob, saved in zip(self.history, snapshot.history, strict=True):
+            blob.data[...] = saved.reshape(blob.shape)
+        self.iter, self.current_step, self.last_snapshot = snapshot.iteration, snapshot.step, snapshot.path
+        self._before_tests = None
+        if snapshot.exact is None:
+            log.info(
+                f"There is no {resume_of(snapshot.path) or '.resume file'} beside the state: as in Caffe, the data "
+                "begins at its first record, and random numbers anew."
+            )
+            self.restore_progress(None)
+
+    def exact_state(self) -> State:
+        """What an exact resume needs besides weights and history: the states of data layers and of others that
+        remember anything, the random generator, the smoothed loss, scores and the policy."""
+        nets = [snapshots.layer_states(net.layers) for net in (self.net, *self.test_nets)]
+        return {"iter": self.iter, "solver": to_text(self.param), **self._own_state(), "nets": nets}
+
+    def _own_state(self) -> State:
+        words, position = rng.get_state()
+        return {
+            "generator": words.copy(),
+            "generator_position": position,
+            "smoothing": self.smoothing.state(),
+            "progress": self.progress_state(),
+        }
+
+    def _restore_exact(self, exact: State) -> None:
+        """Goes on where `exact_state` was called; whatever it raises, all is then as it was."""
+        nets, states = (self.net, *self.test_nets), exact["nets"]
+        with contextlib.ExitStack() as undo:
+            undo.callback(setattr, self, "_restored", self._restored)
+            undo.callback(self._restore_own, self._own_state())
+            for net, saved in zip(nets, states, strict=False):
+                snapshots.restore_layers(net.layers, saved, undo)
+            if len(nets) != len(states):
+                log.warning(f"The snapshot has the state of {len(states)} net(s), this run has {len(nets)}.")
+            self._restore_own(exact)
+            undo.pop_all()
+
+    def _restore_own(self, state: State) -> None:
+        rng.set_state(state["generator"], int(state["generator_position"]))
+        self.smoothing.restore(state["smoothing"])
+        self.restore_progress(state["progress"])
 
     def follow(self, name: str, patience: int | None = None) -> None:
         """Keeps the weights with the best test output of that name; ends the run when `patience` tests in a row
@@ -278,11 +375,6 @@ class Solver:
         """Raises Diverged if a parameter or the history is not finite, unless check_finite is off."""
         if self.check_finite:
             watch.check_values(self.net.nodes, [blob.data for blob in self.history], self.iter)
-
-    def where_it_stands(self) -> resume.State:
-        """What an exact resume needs. Between a test and the next iteration it is the state before that test,
-        which a resumed run does again."""
-        return self._before_tests or resume.collect(self)
 
     def progress_state(self) -> dict[str, Any]:
         """What the loop and the update rule remember besides the history."""
@@ -300,4 +392,20 @@ class Solver:
             net.close()
 
 
-__all__ = ["SNAPSHOT", "STOP", "Solver", "net_outputs", "output_text"]
+def _snapshot_format(param: SolverParameter) -> Format:
+    return HDF5 if param.snapshot_format == param.HDF5 else BINARY
+
+
+def _wants_snapshots(param: SolverParameter) -> bool:
+    return bool(param.snapshot) or param.snapshot_after_train
+
+
+def solver_text(source: Any) -> SolverText:
+    """The text of a solver, of a file or as it is given, with the snapshot_prefix that it means."""
+    text = source if isinstance(source, SolverText) else read_solver(source)
+    if text is not source or not text.param.HasField("snapshot_prefix"):
+        complete_prefix(text.param, text.path)
+    return text
+
+
+__all__ = ["SNAPSHOT", "STOP", "Solver", "net_outputs", "output_text", "solver_text"]

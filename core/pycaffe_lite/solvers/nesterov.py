@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pycaffe_lite.memory import scratch
+from pycaffe_lite.memory import borrow
 from pycaffe_lite.solvers.sgd import Piece, SGDSolver
 
 
@@ -23,9 +23,9 @@ class NesterovSolver(SGDSolver):
     def compute_update_value(self, piece: Piece, rate: float) -> None:
         (history,) = piece.history
         momentum = self.param.momentum
-        before = scratch("before", history.shape, history.dtype)
-        np.multiply(history, momentum, out=before)
-        np.multiply(piece.diff, rate * piece.lr_mult, out=piece.diff)
-        np.add(before, piece.diff, out=history)
-        np.multiply(history, 1 + momentum, out=piece.diff)
-        np.subtract(piece.diff, before, out=piece.diff)
+        with borrow(history.shape, history.dtype) as before:
+            np.multiply(history, momentum, out=before)
+            np.multiply(piece.diff, rate * piece.lr_mult, out=piece.diff)
+            np.add(before, piece.diff, out=history)
+            np.multiply(history, 1 + momentum, out=piece.diff)
+            np.subtract(piece.diff, before, out=piece.diff)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -29,24 +29,27 @@ def label_outputs(net: Net, values: np.ndarray) -> list[Output]:
     return [Output(name, value, weight) for (name, weight), value in zip(labels, values.tolist(), strict=True)]
 
 
-def mean_outputs(net: Net, batches: int, stop: Callable[[], bool]) -> tuple[list[Output], float] | None:
-    """Runs a net forward `batches` times.
+def mean_outputs(
+    net: Net, batches: Iterable[int], tell: Callable[[int, list[Output]], None] | None = None
+) -> tuple[list[Output], float]:
+    """Runs a net forward, once for each of `batches`.
 
     Args:
-        stop: asked before each batch whether to leave off.
+        batches: their numbers, from 0; it may end early.
+        tell: told of each batch what it put out.
 
     Returns:
-        the means of its outputs, and of its weighted loss; None if it has been stopped.
+        the means of its outputs, and of its weighted loss.
     """
-    total_loss, sums = 0.0, np.zeros(0)
-    for batch in range(batches):
-        if stop():
-            return None
+    total_loss, sums, count = 0.0, np.zeros(0), 0
+    for batch in batches:
         total_loss += net.forward_loss()
         values = output_values(net)
-        sums = values if batch == 0 else sums + values
-    means = label_outputs(net, sums / batches) if batches else []
-    return means, total_loss / max(1, batches)
+        sums, count = sums + values if count else values, count + 1
+        if tell is not None:
+            tell(batch, label_outputs(net, values))
+    means = label_outputs(net, sums / count) if count else []
+    return means, total_loss / max(1, count)
 
 
 def output_text(output: Output) -> str:

@@ -11,23 +11,13 @@ rates come out equal to the last bit, but for one float32 power in fifteen hundr
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
-from pycaffe_lite.words import nearest
-
-_FLOAT = struct.Struct("f")
-
-
-def float32(value: float) -> float:
-    """The float32 nearest to a double; infinite where float32 ends."""
-    try:
-        return float(_FLOAT.unpack(_FLOAT.pack(value))[0])
-    except OverflowError:
-        return math.copysign(math.inf, value)
+from pycaffe_lite.proto.schema import float32
+from pycaffe_lite.words import did_you_mean
 
 
 def _pow(base: float, exponent: float) -> float:
@@ -277,9 +267,7 @@ def _unknown(policy: str) -> str:
     known = ", ".join(POLICIES)
     if not policy:
         return f"the solver needs an lr_policy, one of {known}; got none."
-    close = nearest(policy, list(POLICIES))
-    hint = f'; did you mean "{close}"?' if close else "."
-    return f'lr_policy must be one of {known}; got "{policy[:64]}"{hint}'
+    return f'lr_policy must be one of {known}; got "{policy[:64]}"{did_you_mean(policy, POLICIES)}'
 
 
 # -- where a rate jumps -------------------------------------------------------------------------------------

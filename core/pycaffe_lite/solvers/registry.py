@@ -6,10 +6,10 @@ import importlib
 import os
 
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.proto.read import SolverText, read_solver_text
-from pycaffe_lite.solvers.loop import Solver
+from pycaffe_lite.proto.read import SolverText
+from pycaffe_lite.solvers.loop import Solver, solver_text
 from pycaffe_lite.solvers.sgd import SGDSolver
-from pycaffe_lite.words import nearest, short
+from pycaffe_lite.words import did_you_mean, short
 
 MODULES = {
     "SGD": ("sgd", "SGDSolver"),
@@ -31,20 +31,24 @@ def get_solver(source: SolverText | str | os.PathLike[str]) -> Solver:
     Raises:
         CaffeError: for an unknown type, and for everything that is wrong with the solver and its nets.
     """
-    text = source if isinstance(source, SolverText) else read_solver_text(os.fspath(source))
+    text = solver_text(source)
     return solver_class(text)(text)
 
 
-def solver_class(text: SolverText) -> type[Solver]:
+def solver_class(text: SolverText) -> type[SGDSolver]:
     """The class for the type of a solver."""
     name = text.param.type
     if name not in MODULES:
-        close = nearest(name, list(MODULES))
-        hint = f'; did you mean "{close}"?' if close else f"; the known types are {', '.join(MODULES)}."
+        hint = did_you_mean(name, MODULES, f"; the known types are {', '.join(MODULES)}.")
         raise CaffeError(f'{text.location("type")}unknown solver type "{short(name)}"{hint}')
+    return class_of(name)
+
+
+def class_of(name: str) -> type[SGDSolver]:
+    """The class of a known type."""
     module, cls = MODULES[name]
-    solver: type[Solver] = getattr(importlib.import_module(f"pycaffe_lite.solvers.{module}"), cls)
+    solver: type[SGDSolver] = getattr(importlib.import_module(f"pycaffe_lite.solvers.{module}"), cls)
     return solver
 
 
-__all__ = ["SGDSolver", "Solver", "get_solver", "solver_class"]
+__all__ = ["SGDSolver", "Solver", "class_of", "get_solver", "solver_class"]

@@ -9,9 +9,10 @@ import numpy as np
 
 from pycaffe_lite import log
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.memory import aligned_bytes, scratch
+from pycaffe_lite.memory import aligned_bytes, borrow
 from pycaffe_lite.net.watch import gradient_diverged, is_finite
 from pycaffe_lite.parallel import one_blas_thread, parallel_for, slices
+from pycaffe_lite.proto.read import SolverText
 from pycaffe_lite.solvers import rates
 from pycaffe_lite.solvers.loop import Solver
 from pycaffe_lite.solvers.plateau import Plateau
@@ -83,13 +84,14 @@ class SGDSolver(Solver):
                     )
                 )
 
-    def check(self) -> None:
-        super().check()
-        rates.check(self.param, self.text.location)
-        if self.param.regularization_type not in ("L1", "L2", DECOUPLED):
-            raise self.error(
+    @classmethod
+    def check(cls, text: SolverText) -> None:
+        super().check(text)
+        rates.check(text.param, text.location)
+        if text.param.regularization_type not in ("L1", "L2", DECOUPLED):
+            raise text.error(
                 "regularization_type",
-                f'expected regularization_type "L1" or "L2", or "{DECOUPLED}", got "{self.param.regularization_type}".',
+                f'expected regularization_type "L1" or "L2", or "{DECOUPLED}", got "{text.param.regularization_type}".',
             )
 
     @one_blas_thread
@@ -180,13 +182,13 @@ class SGDSolver(Solver):
         decay = self.param.weight_decay * piece.decay_mult
         if not decay or self.param.regularization_type == DECOUPLED:
             return
-        term = scratch("decay", piece.data.shape, piece.data.dtype)
-        if self.param.regularization_type == "L1":
-            np.sign(piece.data, out=term)
-            np.multiply(term, decay, out=term)
-        else:
-            np.multiply(piece.data, decay, out=term)
-        np.add(piece.diff, term, out=piece.diff)
+        with borrow(piece.data.shape, piece.data.dtype) as term:
+            if self.param.regularization_type == "L1":
+                np.sign(piece.data, out=term)
+                np.multiply(term, decay, out=term)
+            else:
+                np.multiply(piece.data, decay, out=term)
+            np.add(piece.diff, term, out=piece.diff)
 
     def decay(self, piece: Piece, rate: float) -> None:
         """Decoupled weight decay: W ← W − α λ W, whatever the update rule makes of the gradient.
@@ -196,9 +198,9 @@ class SGDSolver(Solver):
         decay = rate * piece.lr_mult * self.param.weight_decay * piece.decay_mult
         if not decay or self.param.regularization_type != DECOUPLED:
             return
-        term = scratch("decay", piece.data.shape, piece.data.dtype)
-        np.multiply(piece.data, decay, out=term)
-        np.add(piece.diff, term, out=piece.diff)
+        with borrow(piece.data.shape, piece.data.dtype) as term:
+            np.multiply(piece.data, decay, out=term)
+            np.add(piece.diff, term, out=piece.diff)
 
     def compute_update_value(self, piece: Piece, rate: float) -> None:
         """Turns the gradient into what is subtracted: V ← μ V + α ∇; ∇ ← V."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pycaffe_lite import log
 from pycaffe_lite.errors import FileError
 from pycaffe_lite.paths import find_file, unreadable
-from pycaffe_lite.tools.convert import plain_datum
+from pycaffe_lite.tools.databases import plain_datum
 from pycaffe_lite.tools.means import MeanImage
 
 LABELS = ("fine", "coarse")

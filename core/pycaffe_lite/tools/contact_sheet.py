@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from math import ceil, isqrt, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pycaffe_lite.data.images import opencv
 from pycaffe_lite.errors import CaffeError, MissingExtra
 from pycaffe_lite.tools.summaries import Example, label_text
 
@@ -17,24 +18,6 @@ Pixels = NDArray[np.uint8]
 _SMALLEST, _LARGEST = 48, 128  # what the longer side of an image is scaled to, about, in pixels
 _MARGIN = 4
 _BACKGROUND, _INK = 255, 0
-_ZOOM = 2  # of the glyphs
-# Five rows of three dots, a row an octal digit.
-_GLYPHS = {
-    "0": 0o75557,
-    "1": 0o26227,
-    "2": 0o71747,
-    "3": 0o71717,
-    "4": 0o55711,
-    "5": 0o74717,
-    "6": 0o74757,
-    "7": 0o71122,
-    "8": 0o75757,
-    "9": 0o75717,
-    "-": 0o00700,
-    "+": 0o02720,
-    ".": 0o00002,
-    "e": 0o03743,
-}
 _LONGEST_TEXT = 16
 
 
@@ -52,7 +35,7 @@ def contact_sheet(examples: Sequence[Example], rgb: bool = False) -> Pixels:
 
     Raises:
         CaffeError: there is no image that can be shown.
-        MissingExtra: there are only image files, and OpenCV is not installed.
+        MissingExtra: OpenCV, which decodes image files and writes labels, is not installed.
     """
     cells = [_cell(e.image, e.labels, rgb) for e in examples if e.image is not None and e.image.size]
     if not cells and any(e.image is None and not e.missing for e in examples):
@@ -71,18 +54,18 @@ def contact_sheet(examples: Sequence[Example], rgb: bool = False) -> Pixels:
     return sheet
 
 
-def _cell(image: NDArray, labels: Sequence[float] | None, rgb: bool) -> Pixels:
+def _cell(image: NDArray[Any], labels: Sequence[float] | None, rgb: bool) -> Pixels:
     """An image of a fit size above its label."""
     picture = _scaled(_colors(_plane(image), rgb))
     text = _text(label_text(labels or ())[:_LONGEST_TEXT])
     height = picture.shape[0] + (text.shape[0] + _MARGIN if text.size else 0)
     cell = np.full((height, max(picture.shape[1], text.shape[1]), 3), _BACKGROUND, np.uint8)
     cell[: picture.shape[0], : picture.shape[1]] = picture
-    cell[height - text.shape[0] :, : text.shape[1]] = text[..., np.newaxis]
+    cell[height - text.shape[0] :, : text.shape[1]] = text
     return cell
 
 
-def _plane(image: NDArray) -> NDArray:
+def _plane(image: NDArray[Any]) -> NDArray[Any]:
     """The image, or if it is a long vector, its values side by side."""
     count = len(image)
     if image.shape[1:] != (1, 1) or count < 4:
@@ -91,7 +74,7 @@ def _plane(image: NDArray) -> NDArray:
     return image.reshape(1, side, side) if side * side == count else image.reshape(1, 1, count)
 
 
-def _colors(image: NDArray, rgb: bool) -> Pixels:
+def _colors(image: NDArray[Any], rgb: bool) -> Pixels:
     """An image as H x W x 3, red, green, blue, in bytes."""
     planes = image if len(image) == 3 else image[:1].repeat(3, axis=0)
     if len(image) == 3 and not rgb:
@@ -99,7 +82,7 @@ def _colors(image: NDArray, rgb: bool) -> Pixels:
     return _bytes(planes).transpose(1, 2, 0)
 
 
-def _bytes(values: NDArray) -> Pixels:
+def _bytes(values: NDArray[Any]) -> Pixels:
     if values.dtype == np.uint8:
         return values
     finite = np.where(np.isfinite(values), values, 0).astype(np.float64) / 2  # so that no difference overflows
@@ -118,31 +101,20 @@ def _scaled(picture: Pixels) -> Pixels:
 
 
 def _text(text: str) -> Pixels:
-    """Numbers, H x W, in glyphs of three by five dots; what has none is left blank."""
+    """A line of text, H x W x 3; nothing for no text."""
     if not text:
-        return np.empty((0, 0), np.uint8)
-    bits = [[_GLYPHS.get(c, 0) >> 3 * row & 7 for row in range(4, -1, -1)] for c in text]
-    dots = np.array([[[row & 4, row & 2, row & 1, 0] for row in rows] for rows in bits]) > 0
-    image = np.where(np.concatenate(list(dots), axis=1), _INK, _BACKGROUND).astype(np.uint8)
-    return image.repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1)
+        return np.empty((0, 0, 3), np.uint8)
+    cv2 = opencv("Contact sheets")
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_PLAIN, 1, 1)
+    image = np.full((height + below, width, 3), _BACKGROUND, np.uint8)
+    return cv2.putText(image, text, (0, height), cv2.FONT_HERSHEY_PLAIN, 1, (_INK, _INK, _INK))
 
 
 def png_bytes(picture: Pixels) -> bytes:
-    """A picture, H x W x 3, as a PNG file, made by OpenCV or else by matplotlib.
+    """A picture, H x W x 3, as a PNG file.
 
     Raises:
-        MissingExtra: neither is installed.
+        MissingExtra: OpenCV is not installed.
     """
-    try:
-        import cv2
-
-        return bytes(cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes())
-    except ImportError:
-        pass
-    try:
-        from matplotlib.image import imsave
-    except ImportError:
-        raise MissingExtra("Contact sheets", "images") from None
-    file = io.BytesIO()
-    imsave(file, picture, format="png")
-    return file.getvalue()
+    cv2 = opencv("Contact sheets")
+    return bytes(cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes())

@@ -1,4 +1,4 @@
-"""Writing databases of records, an LMDB or a LevelDB, so that there is a whole one or none.
+"""Writing databases, an LMDB or a LevelDB, so that there is a whole one or none, and the Datums that are put into them.
 
 A database grows under a temporary name beside its own and is renamed once it is complete.
 """
@@ -12,15 +12,52 @@ import shutil
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pycaffe_lite import log
-from pycaffe_lite.errors import FileError, MissingExtra
+from pycaffe_lite.data.sources.datum import DatumLabels, float_labels_bytes
+from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
+from pycaffe_lite.proto.caffe_pb2 import Datum
 
 BACKENDS = ("lmdb", "leveldb")
+
+LARGEST_IMAGE = 2**31 - 1024
+"""The bytes an image may have: what a protobuf message can hold, less the rest of the record."""
 
 _AT_ONCE = 1000  # records in a transaction, as Caffe's tools have it
 _MOST_PENDING = 1 << 26  # bytes that may wait for a transaction
 _FIRST_MAP = 1 << 24  # bytes; LMDB's map is doubled whenever it is full
 _WRITE_BUFFER = 1 << 28  # bytes; LevelDB's, as Caffe sets it
+
+
+def datum_bytes(label: int | DatumLabels, **fields: Any) -> bytes:
+    """A serialized Datum.
+
+    Args:
+        label: a whole number of 32 bits, as Caffe has it; or a tuple of floats, which only forks of Caffe read.
+        fields: its other fields.
+    """
+    if isinstance(label, tuple):
+        return bytes(Datum(**fields).SerializeToString()) + float_labels_bytes(label)
+    return bytes(Datum(label=label, **fields).SerializeToString())
+
+
+def plain_datum(image: NDArray[np.uint8], label: int | DatumLabels, **fields: Any) -> bytes:
+    """A serialized Datum with an image's pixels.
+
+    Args:
+        image: C x H x W.
+        label: see `datum_bytes`.
+        fields: others of its fields.
+
+    Raises:
+        CaffeError: the image is too large.
+    """
+    if image.nbytes > LARGEST_IMAGE:
+        raise CaffeError(f"An image of shape {list(image.shape)} is too large for a record.")
+    channels, height, width = image.shape
+    return datum_bytes(label, channels=channels, height=height, width=width, data=image.tobytes(), **fields)
 
 
 class Writer:

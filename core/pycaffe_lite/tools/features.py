@@ -10,7 +10,7 @@ from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net
 from pycaffe_lite.proto.caffe_pb2 import Datum
 from pycaffe_lite.tools.databases import Writer
-from pycaffe_lite.words import nearest
+from pycaffe_lite.words import did_you_mean
 
 _LOGGED = 1000
 
@@ -19,9 +19,8 @@ def check_blobs(net: Net, names: Sequence[str]) -> None:
     """Raises a CaffeError unless features can be taken from all these blobs of a net."""
     for name in names:
         if name not in net.blobs:
-            close = nearest(name, list(net.blobs))
-            hint = f'did you mean "{close}"?' if close else f"its blobs are {', '.join(net.blobs)}."
-            raise CaffeError(f'Unknown feature blob name "{name}" in the network {net.path}; {hint}')
+            hint = did_you_mean(name, net.blobs, f"; its blobs are {', '.join(net.blobs)}.")
+            raise CaffeError(f'Unknown feature blob name "{name}" in the network {net.path}{hint}')
         if net.blobs[name].num_axes > 4:
             raise CaffeError(
                 f'Blob "{name}" of the network {net.path}: expected at most 4 axes, as records have them, '

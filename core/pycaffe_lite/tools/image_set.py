@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite import log
-from pycaffe_lite.data.images import ListedImage, pixels, read_bytes
+from pycaffe_lite.data.images import opencv, pixels, read_bytes
+from pycaffe_lite.data.sources.image_list import ListedImage
 from pycaffe_lite.errors import CaffeError, MissingExtra
 from pycaffe_lite.parallel import parallel_for
-from pycaffe_lite.tools.convert import LARGEST_IMAGE, datum_bytes, plain_datum
+from pycaffe_lite.tools.databases import LARGEST_IMAGE, datum_bytes, plain_datum
 
 _AT_ONCE = 16  # images that are in memory and decoded by several threads
 
@@ -130,8 +131,7 @@ class _Made:
 
 
 def _encode(image: NDArray[np.uint8], kind: str, path: str) -> bytes:
-    import cv2
-
+    cv2 = opencv("Encoded images")
     shaped = image.transpose(1, 2, 0)
     try:
         done, data = cv2.imencode(f".{kind}", np.ascontiguousarray(shaped))

@@ -12,7 +12,7 @@ from pycaffe_lite import log
 from pycaffe_lite.data.records import Source
 from pycaffe_lite.data.sources.datum import DatumSource
 from pycaffe_lite.errors import ShapeError
-from pycaffe_lite.proto.caffe_pb2 import BlobProto, Datum
+from pycaffe_lite.formats.blobproto import blob_pieces
 
 _AT_ONCE = 64
 _LOGGED = 10000
@@ -95,14 +95,12 @@ def is_encoded(source: Source) -> bool:
     """Whether the first record of a source holds an image file."""
     if not isinstance(source, DatumSource):
         return False
-    return bool(Datum.FromString(bytes(source.values(0, 1)[0][0])).encoded)
+    return source.datum(source.values(0, 1)[0][0], 0)[0].encoded
 
 
 def mean_bytes(mean: NDArray[np.float32]) -> bytes:
     """A mean image as the contents of a .binaryproto, with the four old numbers in place of a shape."""
-    channels, height, width = mean.shape
-    blob = BlobProto(num=1, channels=channels, height=height, width=width, data=mean.ravel().tolist())
-    return bytes(blob.SerializeToString())
+    return b"".join(blob_pieces(mean, four_axes=True))
 
 
 def channel_means(mean: NDArray[np.float32]) -> list[float]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from pycaffe_lite import log
 from pycaffe_lite.errors import FileError
@@ -89,11 +88,11 @@ def _read_binary(path: str) -> NetParameter:
     return net
 
 
-def _bytes(message: Any) -> bytes:
+def _bytes(message: Message) -> bytes:
     return bytes(message.SerializeToString(deterministic=True))
 
 
-def _write(message: Any, before: bytes, source: str, target: str, binary: bool) -> None:
+def _write(message: Message, before: bytes, source: str, target: str, binary: bool) -> None:
     data = _bytes(message)
     if data == before:
         log.warning(f"File already in latest proto format: {source}")

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pycaffe_lite.formats.caffemodel import read_state, read_weights
+from pycaffe_lite.formats.caffemodel import read_weights
+from pycaffe_lite.formats.solverstate import read_state
 from rigs.cli_rig import NET, SOLVER, Command, values, write_run
 from rigs.golden_logs import HEAD
 from rigs.net_rig import inner_product, layer

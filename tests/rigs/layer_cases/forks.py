@@ -381,7 +381,11 @@ add(
 for method in ("MAX", "AVE"):
     for name, fields, top in (
         ("cube", "kernel_size: 2 stride: 2", (2, 3, 2, 2, 3)),
-        ("each-axis", "kernel_size: [1, 2, 3] stride: [1, 2, 1] pad: [0, 1, 1]", (2, 3, 3, 3, 5)),
+        (
+            "each-axis",
+            "kernel_shape { dim: [1, 2, 3] } stride_shape { dim: [1, 2, 1] } pad_shape { dim: [0, 1, 1] }",
+            (2, 3, 3, 3, 5),
+        ),
         ("global", "global_pooling: true", (2, 3, 1, 1, 1)),
     ):
         add(

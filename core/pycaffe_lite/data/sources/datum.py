@@ -1,7 +1,13 @@
-"""Sources whose records are serialized Datums: LMDB and LevelDB."""
+"""Sources whose records are serialized Datums: LMDB and LevelDB.
+
+A Datum has one label, a whole number. Forks of Caffe for several labels, or for labels that are no classes, changed
+its `optional int32 label = 5` into `repeated float label = 5`. Protobuf keeps such fields apart as unknown ones; they
+are read from there.
+"""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,19 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite import log
-from pycaffe_lite.data.decode import decode
-from pycaffe_lite.data.decoders import Undecoded
-from pycaffe_lite.data.records import Images, Records, Source, label_array
-from pycaffe_lite.data.sources.datum_label import Labels, labels_of
-from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
+from pycaffe_lite.data.images import decode
+from pycaffe_lite.data.records import Images, Records, Source, Undecoded, label_array
+from pycaffe_lite.errors import CaffeError, FileError, told_by
+from pycaffe_lite.formats.wire import BYTES, FIXED32, Malformed, parts, read_varint, varint
+from pycaffe_lite.proto.caffe_pb2 import Datum
 
 Value = bytes | memoryview
+DatumLabels = tuple[float, ...]
 Numbers = Sequence[int] | NDArray[np.integer[Any]]
 # Records of this length or more, in bytes, are used where they are; to put smaller ones together costs less.
 _LARGE = 1 << 14
-_DATA, _LABEL, _IS_ENCODED = 0x22, 0x28, b"\x38\x01"  # tags of fields, and a whole field
+_LABEL_FIELD = 5
+_DATA, _LABEL, _IS_ENCODED = 0x22, b"\x28", b"\x38\x01"  # tags of fields, and a whole field
+_LONGEST_LABEL = 5  # bytes of a label that is read unparsed, with its tag
 # An image, or the file that holds it, and its labels.
-_Pair = tuple[NDArray[Any] | bytes, Labels]
+_Pair = tuple[NDArray[Any] | bytes, DatumLabels]
 
 
 class DatumSource(Source):
@@ -29,7 +38,7 @@ class DatumSource(Source):
 
     Args:
         name: the path as the user gave it.
-        color: how encoded images are decoded, see `pycaffe_lite.data.decode`.
+        color: how encoded images are decoded, see `pycaffe_lite.data.images.decode`.
     """
 
     def __init__(self, name: str, color: bool | None) -> None:
@@ -81,34 +90,39 @@ class DatumSource(Source):
         images = Undecoded(len(pairs), lambda i: self._decoded(pairs[i][0], int(numbers[i])))
         return Records(images, self._label_array(pairs, numbers), 0)
 
+    def datum(self, value: Value, record: int) -> tuple[Datum, DatumLabels]:
+        """The Datum whose serialized form and number these are, and its labels.
+
+        Raises:
+            FileError: it is none, or its labels are of another type.
+        """
+        try:
+            datum = Datum.FromString(bytes(value))
+            return datum, labels_of(datum)
+        except CaffeError as problem:
+            raise FileError(f"{self.where(record)}: {problem}") from None
+        except Exception:
+            # protobuf's own error class differs from one of its implementations to the other.
+            raise FileError(f"{self.where(record)}: expected a Datum, got {len(value)} bytes that are none.") from None
+
     def _label_array(self, pairs: list[_Pair], numbers: Numbers) -> NDArray[np.float32]:
         return label_array([labels for _, labels in pairs], lambda i: self.where(int(numbers[i])))
 
     def _decoded(self, image: NDArray[Any] | bytes, record: int) -> NDArray[Any]:
         if not isinstance(image, bytes):
             return image
-        try:
+        with told_by(lambda text: FileError(f"{self.where(record)}: {text}")):
             return decode(image, self._color)
-        except MissingExtra:
-            raise
-        except CaffeError as problem:
-            raise FileError(f"{self.where(record)}: {problem}") from None
 
     def _parse(self, value: Value, record: int) -> _Pair:
         """An image, perhaps an encoded one, and its labels."""
         if (encoded := _encoded_image(value)) is not None:
             return encoded
-        from pycaffe_lite.proto import caffe_pb2
-
+        datum, labels = self.datum(value, record)
         try:
-            datum = caffe_pb2.Datum.FromString(bytes(value))
             image = datum.data if datum.encoded else _plain_image(datum)
-            labels = labels_of(datum)
         except CaffeError as problem:
             raise FileError(f"{self.where(record)}: {problem}") from None
-        except Exception:
-            # protobuf's own error class differs from one of its implementations to the other.
-            raise FileError(f"{self.where(record)}: expected a Datum, got {len(value)} bytes that are none.") from None
         if self._layout is None:
             self._layout = _layout_of(datum, bytes(value))
         if self._color is not None and not datum.encoded and not self._warned:
@@ -121,16 +135,15 @@ def _encoded_image(value: Value) -> _Pair | None:
     """Image file and label of a Datum that has these in the usual order and nothing else; None for any other."""
     if not len(value) or value[0] != _DATA:
         return None
-    start, size = 1, 0
-    for start, digit in enumerate(bytes(value[1:6]), start=2):
-        size |= (digit & 127) << 7 * (start - 2)
-        if digit < 128:
-            break
+    try:
+        size, start = read_varint(value, 1, len(value))
+    except Malformed:
+        return None
     label = _label_in(bytes(value[start + size :]), _IS_ENCODED)
     return None if label is None else (bytes(value[start : start + size]), (label,))
 
 
-def _plain_image(datum: Any) -> NDArray[Any]:
+def _plain_image(datum: Datum) -> NDArray[Any]:
     shape = (datum.channels, datum.height, datum.width)
     if min(shape) < 1:
         raise CaffeError(f"expected a Datum with channels, height and width above 0, got {list(shape)}.")
@@ -196,21 +209,22 @@ class _Layout(NamedTuple):
 
 def _label_in(text: bytes, rest: bytes) -> int | None:
     """The label that the end of a Datum begins with, if nothing but `rest` follows it."""
-    label = 0
-    for i, digit in enumerate(text[1:5]):
-        label |= (digit & 127) << 7 * i
-        if digit < 128:
-            return label if text[0] == _LABEL and text[2 + i :] == rest else None
-    return None
+    if text[:1] != _LABEL:
+        return None
+    try:
+        label, end = read_varint(text, 1, min(len(text), _LONGEST_LABEL))
+    except Malformed:
+        return None
+    return label if text[end:] == rest else None
 
 
-def _layout_of(datum: Any, value: bytes) -> _Layout | None:
+def _layout_of(datum: Datum, value: bytes) -> _Layout | None:
     """The layout of a Datum in the usual order: channels, height, width, data, label, and perhaps encoded."""
     if not datum.data or datum.encoded or datum.label < 0 or not datum.HasField("label"):
         return None
     head = type(datum)(channels=datum.channels, height=datum.height, width=datum.width).SerializeToString()
-    head += b"\x22" + _varint(len(datum.data))
-    label = bytes([_LABEL]) + _varint(datum.label)
+    head += b"\x22" + varint(len(datum.data))
+    label = _LABEL + varint(datum.label)
     data = slice(len(head), len(head) + len(datum.data))
     if value[: data.start] != head or value[data.stop : data.stop + len(label)] != label:
         return None
@@ -221,10 +235,44 @@ def _layout_of(datum: Any, value: bytes) -> _Layout | None:
     return _Layout(shape, len(value), fixed, whole[fixed], data, slice(data.stop + 1, end))
 
 
-def _varint(number: int) -> bytes:
-    """A number as protobuf writes it."""
-    digits = bytearray()
-    while number >= 128:
-        digits.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*digits, number])
+# -- labels ------------------------------------------------------------------------------------------------
+
+
+def labels_of(datum: Datum) -> DatumLabels:
+    """The labels of a parsed Datum: one, or as many as it has floats; 0 if it has none at all.
+
+    Raises:
+        CaffeError: its label is of another type.
+    """
+    if datum.HasField("label"):
+        return (datum.label,)
+    return _floats(_unknown_fields(datum)) or (0,)
+
+
+def float_labels_bytes(labels: DatumLabels) -> bytes:
+    """Labels as forks of Caffe write them: what to put after, or before, a serialized Datum without label."""
+    return b"".join(struct.pack("<Bf", _LABEL_FIELD << 3 | FIXED32, label) for label in labels)
+
+
+def _unknown_fields(datum: Datum) -> bytes:
+    """The fields that are not in the schema, serialized."""
+    rest = type(datum)()
+    rest.CopyFrom(datum)
+    for field in datum.DESCRIPTOR.fields:
+        rest.ClearField(field.name)
+    return bytes(rest.SerializeToString())
+
+
+def _floats(fields: bytes) -> DatumLabels:
+    labels: list[float] = []
+    try:
+        for part in parts(fields, 0, len(fields)):
+            if part.number != _LABEL_FIELD:
+                continue
+            size = part.stop - part.start
+            if part.wire not in (FIXED32, BYTES) or size % 4:
+                raise CaffeError("expected labels that are a whole number of 32 bits, or floats, got another type.")
+            labels += struct.unpack_from(f"<{size // 4}f", fields, part.start)
+    except Malformed:
+        pass  # protobuf has taken it, so it is an odd field of somebody else's
+    return tuple(labels)

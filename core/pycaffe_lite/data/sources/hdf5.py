@@ -12,29 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pycaffe_lite.errors import CaffeError, FileError, MissingExtra, file_errors
-from pycaffe_lite.formats.hdf5_claims import check_claim, check_plain_file
+from pycaffe_lite.errors import CaffeError, FileError, file_errors
+from pycaffe_lite.formats.hdf5 import SIGNATURE, check_claim, check_plain_file, h5py_module, reason
 from pycaffe_lite.paths import find_file, unreadable
-from pycaffe_lite.words import nearest, printable
+from pycaffe_lite.words import did_you_mean, printable
 
 WHOLE_BYTES = 1 << 30
 """A file whose rows take no more than this, as float32, is read at once; others batch by batch."""
 
 _LARGEST_LIST = 16 << 20
-_LONGEST_REASON = 200
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
-def h5py_module(what: str) -> Any:
-    """h5py; a MissingExtra that says what needs it if it is not installed."""
-    try:
-        import h5py
-    except ImportError:
-        raise MissingExtra(what, "hdf5") from None
-    return h5py
-
-
-def read_list(path: str, folder: str = "") -> list[str]:
+def read_hdf5_list(path: str, folder: str = "") -> list[str]:
     """The paths of the files that a list names: a text of paths with white space between them.
 
     Args:
@@ -49,7 +38,7 @@ def read_list(path: str, folder: str = "") -> list[str]:
             data = file.read(_LARGEST_LIST + 1)
     except OSError as problem:
         raise FileError(f"Cannot read {path}: {unreadable(problem)}.") from None
-    if data.startswith(_HDF5_SIGNATURE):
+    if data.startswith(SIGNATURE):
         raise FileError(f"{path} is an HDF5 file; expected a text file with the path of one on each line.")
     if b"\0" in data or len(data) > _LARGEST_LIST:
         raise FileError(f"{path}: expected a text file with the path of an HDF5 file on each line.")
@@ -105,7 +94,7 @@ class RowFile:
         with contextlib.suppress(Exception):  # links that lead nowhere, in many ways
             found = self._file.get(name)
         if not isinstance(found, h5py.Dataset):
-            raise FileError(f'{self.path}: expected a dataset "{name}", got none; {self._hint(name)}')
+            raise FileError(f'{self.path}: expected a dataset "{name}", got none{self._hint(name)}')
         if found.dtype.kind not in "fiu":
             raise FileError(f'{self.path}: expected numbers in dataset "{name}", got {found.dtype}.')
         if not found.shape or found.shape[0] < 1:
@@ -117,9 +106,8 @@ class RowFile:
 
     def _hint(self, name: str) -> str:
         known = sorted(printable(str(key)) for key in self._file if key != name)[:20]
-        if close := nearest(name, known):
-            return f'did you mean "{close}"? A top is named after its dataset.'
-        return f"it has {', '.join(known) or 'none at all'}; a top is named after its dataset."
+        hint = did_you_mean(name, known, f"; it has {', '.join(known) or 'none at all'}.")
+        return f"{hint} A top is named after its dataset."
 
     def _check_rows(self, names: Sequence[str]) -> None:
         first, rows = names[0], self._datasets[0].shape[0]
@@ -168,15 +156,6 @@ def _read_into(out: NDArray[np.float32], dataset: Any, rows: slice | NDArray[np.
     # HDF5 selects rows in rising order only.
     order = np.argsort(rows)
     out[order] = dataset[rows[order]]
-
-
-def reason(problem: Exception) -> str:
-    """What the system or HDF5 says, without HDF5's own repetition of it."""
-    if isinstance(problem, OSError) and problem.errno and problem.strerror:
-        return unreadable(OSError(problem.errno, os.strerror(problem.errno)))
-    # A KeyError puts quotation marks around its text.
-    text = str(problem.args[0] if isinstance(problem, KeyError) and problem.args else problem)
-    return printable(text[:_LONGEST_REASON]).rstrip(".") or type(problem).__name__
 
 
 class RowFeed:

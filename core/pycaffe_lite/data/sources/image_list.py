@@ -1,21 +1,103 @@
-"""A source of images in files of their own, named by a list."""
+"""A source of images in files of their own, which a list names with their labels."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pycaffe_lite.data.decoders import Undecoded
-from pycaffe_lite.data.images import pixels, read_bytes, read_list, shuffled
-from pycaffe_lite.data.records import Records, Source
-from pycaffe_lite.data.shuffle import ShuffledSource
+from pycaffe_lite.data.images import pixels, read_bytes
+from pycaffe_lite.data.records import Records, ShuffledSource, Source, Undecoded
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
-from pycaffe_lite.paths import shown_path, working_folder
+from pycaffe_lite.paths import find_file, shown_path, unreadable, working_folder
 from pycaffe_lite.rng import Generator
 
+Item = TypeVar("Item")
+
+_LONGEST_LINE = 1 << 16
+_INTEGER = re.compile(rb"[+-]?[0-9]{1,10}")
+_NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 ENDS_IN_NUMBER = re.compile(r"\s[+-]?[0-9.]+$")
+
+
+class ListedImage(NamedTuple):
+    """A line of a list.
+
+    Attributes:
+        name: the file's path, to be read from the list's root folder; bytes that are not UTF-8 as
+            `surrogateescape` leaves them.
+        label: a number of 32 bits; or where a line has several, all of them.
+    """
+
+    name: str
+    label: int | tuple[float, ...]
+
+
+def read_image_list(path: str, label_dim: int = 1) -> list[ListedImage]:
+    """The images of a list, a text with lines of a name, a space and a whole number; blank lines are none.
+
+    The name may have spaces in it, and end in numbers: only what is told tells how many labels a line has.
+
+    Args:
+        path: the list.
+        label_dim: how many numbers end each line, with white space between them, 1 or more; whole ones or not where
+            they are several.
+
+    Raises:
+        FileError: the file is missing or cannot be read, or a line is not like that; the text names the line.
+    """
+    path = find_file(path, what="list of images")
+    images = []
+    try:
+        with open(path, "rb") as file:
+            number = 0
+            while line := file.readline(_LONGEST_LINE):
+                number += 1
+                if line := line.removeprefix(b"\xef\xbb\xbf").strip():
+                    where = f"{path}:{number}"
+                    images.append(_listed(line, where) if label_dim == 1 else _with_labels(line, label_dim, where))
+    except OSError as problem:
+        raise FileError(f"Cannot read {path}: {unreadable(problem)}.") from None
+    if not images:
+        raise FileError(f"{path}: expected lines with the name of an image and its label, got none.")
+    return images
+
+
+def _listed(line: bytes, where: str) -> ListedImage:
+    name, *label = line.rsplit(maxsplit=1)
+    if not label or not _INTEGER.fullmatch(label[0]) or not -(2**31) <= int(label[0]) < 2**31:
+        shown = line[:60].decode("utf-8", "backslashreplace")
+        raise FileError(
+            f"{where}: expected the name of an image, a space and its label, a whole number of 32 bits, "
+            f"got {shown!r}; write 0 for an image without a class."
+        )
+    return ListedImage(name.decode("utf-8", "surrogateescape"), int(label[0]))
+
+
+def _with_labels(line: bytes, label_dim: int, where: str) -> ListedImage:
+    name, *labels = line.rsplit(maxsplit=label_dim)
+    if len(labels) < label_dim or not all(_NUMBER.fullmatch(one) and abs(float(one)) < 2.0**127 for one in labels):
+        shown = line[:60].decode("utf-8", "backslashreplace")
+        raise FileError(
+            f"{where}: expected the name of an image and {label_dim} numbers, its labels, with spaces between them, "
+            f"got {shown!r}."
+        )
+    return ListedImage(name.decode("utf-8", "surrogateescape"), tuple(map(float, labels)))
+
+
+def find_folder(name: str) -> str:
+    """The root folder of a list's images, as it was given; "" is the working folder.
+
+    Raises:
+        FileError: there is no such folder.
+    """
+    if name and not os.path.isdir(find_file(name, what="root folder of images")):
+        raise FileError(f"{name}: expected the root folder of images, got a file ({os.path.abspath(name)}).")
+    return name
 
 
 def find_root(root: str, first: str, folder: str) -> str:
@@ -34,7 +116,7 @@ class ImageListSource(Source):
     """The images of a list, decoded when they are read.
 
     Args:
-        path: the list, see `read_list`.
+        path: the list, see `read_image_list`.
         root: put before each name as it is, without a slash between them.
         folder: where the images are looked for if they are not to be found from the working folder.
         color: three channels, or one.
@@ -56,7 +138,7 @@ class ImageListSource(Source):
         label_dim: int = 1,
     ) -> None:
         self.name = path
-        self._images = read_list(path, label_dim)
+        self._images = read_image_list(path, label_dim)
         self._color, self._height, self._width = color, height, width
         self._root = find_root(root, self._images[0].name, folder)
 
@@ -67,7 +149,7 @@ class ImageListSource(Source):
         records = self.read_undecoded(start, count)
         return records._replace(images=list(records.images))
 
-    def take(self, numbers: np.ndarray) -> Records:
+    def take(self, numbers: NDArray[np.integer[Any]]) -> Records:
         records = self.take_undecoded(numbers)
         return records._replace(images=list(records.images))
 
@@ -75,15 +157,15 @@ class ImageListSource(Source):
         end = min(start + count, len(self))
         return self.take_undecoded(np.arange(start, end))._replace(next=end % len(self))
 
-    def take_undecoded(self, numbers: np.ndarray) -> Records:
+    def take_undecoded(self, numbers: NDArray[np.integer[Any]]) -> Records:
         images = Undecoded(len(numbers), lambda i: self._pixels(int(numbers[i])))
         labels = [self._images[int(number)].label for number in numbers]
         return Records(images, np.array(labels, np.float32), 0)
 
-    def labels(self) -> np.ndarray:
+    def labels(self) -> NDArray[np.float32]:
         return np.array([image.label for image in self._images], np.float32)
 
-    def _pixels(self, number: int) -> np.ndarray:
+    def _pixels(self, number: int) -> NDArray[np.uint8]:
         path = self._root + self._images[number].name
         try:
             return pixels(read_bytes(path), self._color, self._height, self._width)
@@ -93,6 +175,24 @@ class ImageListSource(Source):
             text = str(problem)
             text = text if text.startswith(shown_path(path)) else f"{shown_path(path)}: {text}"
             raise FileError(f"{self.where(number)}: {text if os.path.exists(path) else _missing(text, path)}") from None
+
+
+def shuffled(items: Sequence[Item], generator: Generator) -> list[Item]:
+    """The items in a random order, the one Caffe's shuffle gives with the same words of the generator."""
+    result = list(items)
+    for i in range(len(result) - 1, 0, -1):
+        j = _below(i + 1, generator)
+        result[i], result[j] = result[j], result[i]
+    return result
+
+
+def _below(end: int, generator: Generator) -> int:
+    """A number from 0 to end - 1: a word in equal parts; the few words beyond the last part are passed over."""
+    most = 2**32 - 1
+    part = most // end + (most % end == end - 1)
+    while (number := generator.word() // part) >= end:
+        pass
+    return number
 
 
 class ShuffledList(ShuffledSource):

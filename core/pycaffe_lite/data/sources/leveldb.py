@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from itertools import islice
@@ -11,6 +12,7 @@ from typing import Any
 from pycaffe_lite import log
 from pycaffe_lite.data.sources.datum import DatumSource
 from pycaffe_lite.errors import FileError, MissingExtra
+from pycaffe_lite.formats.wire import Malformed, read_varint
 from pycaffe_lite.paths import unreadable
 from pycaffe_lite.words import printable
 
@@ -30,7 +32,7 @@ class LeveldbSource(DatumSource):
     Args:
         path: the LevelDB's folder.
         name: the path as the user gave it.
-        color: how encoded images are decoded, see `pycaffe_lite.data.decode`.
+        color: how encoded images are decoded, see `pycaffe_lite.data.images.decode`.
 
     Raises:
         FileError: missing, damaged, in use, in a folder that cannot be written to, or without records.
@@ -123,16 +125,13 @@ def _check_tables(path: Path) -> None:
 
 
 def _handles(footer: bytes) -> Iterator[tuple[int, int]]:
-    """The places and sizes of the two blocks that a table's end names: numbers to the base 128, the lowest digit
-    first, with 128 added to all but the last."""
-    numbers, number, shift = [], 0, 0
-    for byte in footer[:_HANDLES]:
-        number |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            numbers.append(number)
-            number = shift = 0
-    yield from zip(numbers[:4:2], numbers[1:4:2], strict=False)
+    """The places and sizes of the two blocks that a table's end names; what is no number is left to LevelDB."""
+    end = 0
+    with contextlib.suppress(Malformed):
+        for _ in range(2):
+            place, end = read_varint(footer, end, min(len(footer), _HANDLES))
+            size, end = read_varint(footer, end, min(len(footer), _HANDLES))
+            yield place, size
 
 
 def _text(problem: Exception) -> str:

@@ -1,27 +1,119 @@
-"""Batches of windows cut out of images, for detection: part of them objects, the others not."""
+"""Windows in images that are objects or are not, for detection: the file R-CNN's tools write, and batches of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pycaffe_lite.data.batches import Batch, Feed, State
-from pycaffe_lite.data.decoders import Decoders
+from pycaffe_lite.data.batches import Batch, Feed, FeedState
 from pycaffe_lite.data.images import pixels, read_bytes, resize
-from pycaffe_lite.data.sources.window_file import WindowFile
 from pycaffe_lite.errors import CaffeError, FileError
-from pycaffe_lite.paths import shown_path
+from pycaffe_lite.paths import shown_path, unreadable
 from pycaffe_lite.rng import Generator
 
 Corners = tuple[int, int, int, int]
 
+_NUMBERS = 6
+_LONGEST_LINE = 1 << 16
 
-class Place(NamedTuple):
+
+class WindowFile(NamedTuple):
+    """What a window file holds.
+
+    Attributes:
+        path: the file.
+        images: the images' names.
+        foreground, background: windows, one a row: image, label, x1, y1, x2, y2; the label of background is 0. The
+            corners are pixels that belong to the window, counted from 0.
+    """
+
+    path: str
+    images: list[str]
+    foreground: NDArray[np.int64]
+    background: NDArray[np.int64]
+
+
+def read_window_file(path: str, foreground: float, background: float) -> WindowFile:
+    """Reads a window file: for each image `# number`, its name, channels, height, width, the number of its windows,
+    and for each of these label, overlap, x1, y1, x2, y2, with white space between all of them.
+
+    Args:
+        path: the file.
+        foreground: a window whose overlap is this or more is foreground.
+        background: else one whose overlap is below this is background; others are left out.
+
+    Raises:
+        FileError: the file cannot be read, or is not like that; the text names the image.
+    """
+    kinds: tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]] = ([], [])
+    images: list[str] = []
+    try:
+        with open(path, "rb") as file:
+            words = _words(file)
+            for mark in words:
+                where = f"{path}: image {len(images)}"
+                images.append(_read_header(mark, words, where))
+                windows, overlap = _read_windows(words, where)
+                windows[:, 0] = len(images) - 1
+                is_object = overlap >= np.float32(foreground)
+                if (windows[is_object, 1] < 1).any():
+                    raise FileError(f"{where}: expected labels of 1 or more for foreground windows, got less.")
+                kinds[0].append(windows[is_object])
+                kinds[1].append(windows[~is_object & (overlap < np.float32(background))])
+    except OSError as problem:
+        raise FileError(f"Cannot read {path}: {unreadable(problem)}.") from None
+    if not images:
+        raise FileError(f"{path}: expected images and windows in them, got none.")
+    found, others = (np.concatenate(kind) for kind in kinds)
+    others[:, 1] = 0
+    return WindowFile(path, images, found, others)
+
+
+def _words(file: BinaryIO) -> Iterator[str]:
+    while line := file.readline(_LONGEST_LINE):
+        yield from line.decode("utf-8", "surrogateescape").split()
+
+
+def _read_header(mark: str, words: Iterator[str], where: str) -> str:
+    """The name of an image; its size is looked at when it is decoded."""
+    header = list(islice(words, 5))
+    numbers = [header[i] for i in (0, 2, 3, 4) if i < len(header)]
+    if mark != "#" or len(header) < 5 or not all(number.isdecimal() for number in numbers):
+        shown = " ".join([mark, *header])[:80]
+        raise FileError(f"{where}: expected `# number`, a name, channels, height and width, got {shown!r}.")
+    if header[2] != "3":
+        raise FileError(f"{where}: expected an image of 3 channels, got {header[2][:20]}.")
+    return header[1]
+
+
+def _read_windows(words: Iterator[str], where: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The windows of an image, and their overlaps."""
+    count = next(words, "nothing")
+    if not count.isdecimal():
+        raise FileError(f"{where}: expected the number of its windows, got {count[:40]!r}.")
+    numbers = list(islice(words, _NUMBERS * int(count))) if len(count) < 10 else []
+    try:
+        rows = np.array(numbers, np.float64).reshape(int(count), _NUMBERS)
+        if not (np.abs(rows) < 2**31).all():
+            raise ValueError
+    except ValueError:
+        raise FileError(
+            f"{where}: expected label, overlap, x1, y1, x2 and y2 for each of {count[:20]} windows, got other "
+            "words or fewer."
+        ) from None
+    windows = rows.astype(np.int64)
+    overlap = rows[:, 1].astype(np.float32)
+    windows[:, 1] = windows[:, 0]
+    return windows, overlap
+
+
+class Placing(NamedTuple):
     """Where a window goes.
 
     Attributes:
@@ -49,7 +141,7 @@ class Cutter:
     pad: int = 0
     square: bool = False
 
-    def place(self, corners: Corners, height: int, width: int, mirrored: bool) -> Place:
+    def place(self, corners: Corners, height: int, width: int, mirrored: bool) -> Placing:
         """Where a window of an image goes, in Caffe's single precision and with its roundings.
 
         Raises:
@@ -69,7 +161,7 @@ class Cutter:
                 f"expected a window inside its image of height {height} and width {width}, got x1 {x1}, y1 {y1}, "
                 f"x2 {x2}, y2 {y2}."
             )
-        return Place(corners, (size[0], size[1]), (offset[0], offset[1]))
+        return Placing(corners, (size[0], size[1]), (offset[0], offset[1]))
 
     def _grown(self, corners: Corners) -> tuple[tuple[int, int], tuple[int, int]]:
         """First and last column, first and last row of a window with its context; it may reach out of the image."""
@@ -109,8 +201,10 @@ def _round(value: np.floating[Any]) -> int:
 
 
 class WindowFeed(Feed):
-    """Batches of windows by chance, first background, then foreground, with as many words of the generator as in
-    Caffe: for each window one that chooses it and, with `mirror`, one whose last bit mirrors it.
+    """Batches of windows by chance, without end, first background, then foreground.
+
+    The generator gives as many words as in Caffe: for each window one that chooses it and, with `mirror`, one whose
+    last bit mirrors it.
 
     Args:
         windows: the windows.
@@ -139,10 +233,10 @@ class WindowFeed(Feed):
         scale: float,
         seed: int,
     ) -> None:
+        super().__init__()
         self._windows, self._root, self._cutter = windows, root, cutter
         self._mirror, self._mean, self._scale = mirror, mean, np.float32(scale)
         self._generator = Generator(seed)
-        self._decoders = Decoders()
         objects = int(np.float32(batch_size) * np.float32(foreground))
         self._parts = ((windows.background, batch_size - objects), (windows.foreground, objects))
         for name, (part, count) in zip(("background", "foreground"), self._parts, strict=True):
@@ -156,45 +250,27 @@ class WindowFeed(Feed):
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return self._shape, self._shape[:1]
 
-    def state(self) -> State:
+    def state(self) -> FeedState:
         words, position = self._generator.get_state()
         return {"generator": words, "generator_position": position}
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: FeedState) -> None:
         self._generator.set_state(state.get("generator", np.zeros(0)), int(state.get("generator_position", -1)))
 
-    def records(self) -> None:
-        """There is no end to windows chosen by chance."""
-
-    def labels(self) -> None:
-        """They are classes of windows, and stand in the windows' file."""
-
-    def close(self) -> None:
-        self._decoders.close()
-
-    def fill(self, batch: Batch | None) -> Batch:
-        """The next batch; `batch` is one whose arrays may be written over."""
-        before = self.state()
+    def _fill(self, batch: Batch | None) -> Batch:
         if batch is None:
             batch = Batch(np.empty(self._shape, np.float32), np.empty(self._shape[0], np.float32))
-        try:
-            self._choose(batch)
-        except BaseException:
-            self.restore(before)
-            raise
-        batch.after = self.state()
-        return batch
-
-    def _choose(self, batch: Batch) -> None:
         chosen = list(self._draw())
         batch.labels[:] = [label for _, label, _, _ in chosen]
+        data = batch.data
 
         def cut(i: int) -> None:
             image, _, corners, mirrored = chosen[i]
-            batch.data[i].fill(0)
-            self._cut(image, corners, mirrored, batch.data[i])
+            data[i].fill(0)
+            self._cut(image, corners, mirrored, data[i])
 
-        self._decoders.for_each(len(chosen), cut)
+        self._pool.run(len(chosen), cut)
+        return batch
 
     def _draw(self) -> Iterator[tuple[int, int, Corners, bool]]:
         """Windows by chance: image, label, corners, and whether mirrored."""
