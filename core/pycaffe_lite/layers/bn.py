@@ -66,8 +66,8 @@ class UnnamedBN(Layer):
         if count > 2 and not isinstance(self.meaning, PSPNetBN):
             if self.shares or any(blob.moved for blob in self.blobs):
                 raise self.error(
-                    f"expected 2 parameters in the file of weights, SegNet's, got {count}, which are PSPNet's; name one "
-                    "of its fields in bn_param before it is trained."
+                    f"expected 2 parameters in the file of weights, SegNet's, got {count}, which are PSPNet's; name "
+                    "one of its fields in bn_param before it is trained."
                 )
             self._become(PSPNetBN)
             self.meaning.reshape(*self.around)
