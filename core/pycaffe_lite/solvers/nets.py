@@ -16,7 +16,7 @@ from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, NetState
 from pycaffe_lite.proto.read import NetText, SolverText, read_net
 
 
-class _Source(NamedTuple):
+class NetSource(NamedTuple):
     """Where a net stands: the field of the solver that gives it, and the file or the text there."""
 
     field: str
@@ -33,15 +33,15 @@ def make_nets(text: SolverText) -> tuple[Net, list[Net]]:
     read = functools.cache(read_net)
     made: list[Net] = []
     try:
-        source = _train_source(text)
-        made.append(_make(_text_of(source, text, read), TRAIN, text.param.train_state))
+        source = train_source(text)
+        made.append(_make(text_of(source, text, read), TRAIN, text.param.train_state))
         _load_weights(made[0], text)
-        for i, source in enumerate(_test_sources(text)):
+        for i, source in enumerate(test_sources(text)):
             what = f"net file: {source.value}" if isinstance(source.value, str) else source.field
             log.info(f"Creating test net (#{i}) specified by {what}")
             state = text.param.test_state[i] if text.param.test_state else None
             try:
-                made.append(_make(_text_of(source, text, read), TEST, state))
+                made.append(_make(text_of(source, text, read), TEST, state))
             except LeftOut as problem:
                 raise CaffeError(
                     f"{problem} {_state_hint(i, problem.maker, text.param.train_state, state or NetState())}"
@@ -55,7 +55,7 @@ def make_nets(text: SolverText) -> tuple[Net, list[Net]]:
     return made[0], made[1:]
 
 
-def _train_source(text: SolverText) -> _Source:
+def train_source(text: SolverText) -> NetSource:
     """The one field that gives the net to be trained."""
     param = text.param
     fields = ("net", "net_param", "train_net", "train_net_param")
@@ -65,7 +65,7 @@ def _train_source(text: SolverText) -> _Source:
             f"{text.path}: expected one of {', '.join(fields)} to give the net to train, "
             f"got {' and '.join(given) if given else 'none'}."
         )
-    source = _Source(given[0], getattr(param, given[0]))
+    source = NetSource(given[0], getattr(param, given[0]))
     if isinstance(source.value, str):
         log.info(f"Creating training net from net file: {source.value}")
     else:
@@ -73,11 +73,12 @@ def _train_source(text: SolverText) -> _Source:
     return source
 
 
-def _test_sources(text: SolverText) -> list[_Source]:
+def test_sources(text: SolverText) -> list[NetSource]:
+    """Where the nets to be tested stand, one for each test_iter."""
     param = text.param
-    sources = [_Source("test_net_param", value) for value in param.test_net_param]
-    sources += [_Source("test_net", value) for value in param.test_net]
-    generic = [_Source(field, getattr(param, field)) for field in ("net_param", "net") if param.HasField(field)]
+    sources = [NetSource("test_net_param", value) for value in param.test_net_param]
+    sources += [NetSource("test_net", value) for value in param.test_net]
+    generic = [NetSource(field, getattr(param, field)) for field in ("net_param", "net") if param.HasField(field)]
     runs = len(param.test_iter)
     if runs < len(sources) or (not generic and runs != len(sources)):
         raise CaffeError(
@@ -98,19 +99,24 @@ def _test_sources(text: SolverText) -> list[_Source]:
     return sources
 
 
-def _text_of(source: _Source, text: SolverText, read: Callable[[str], NetText]) -> NetText:
+def text_of(source: NetSource, text: SolverText, read: Callable[[str], NetText]) -> NetText:
+    """The text of a net; `read` reads a file."""
     if isinstance(source.value, str):
         return read(find_file(source.value, text.path, source.field))
     return NetText(source.value, text.path, text.lines.get(f"{source.field}.layer", []))
 
 
-def _make(text: NetText, phase: int, state: NetState | None) -> Net:
-    """Builds a net; its state is the phase, then what the net's text says, then what the solver says."""
+def state_of(text: NetText, phase: int, state: NetState | None) -> NetState:
+    """The state of a net: the phase, then what the net's text says, then what the solver says."""
     given = NetState(phase=phase)
     given.MergeFrom(text.param.state)
     if state is not None:
         given.MergeFrom(state)
-    return Net(text, state=given)
+    return given
+
+
+def _make(text: NetText, phase: int, state: NetState | None) -> Net:
+    return Net(text, state=state_of(text, phase, state))
 
 
 def _state_hint(number: int, maker: LayerParameter, train: NetState, test: NetState) -> str:
