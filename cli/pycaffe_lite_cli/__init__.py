@@ -48,6 +48,7 @@ COMMANDS = {
     "deploy": ("pycaffe_lite_cli.deploy:deploy", "Make the net to run from the net to train."),
     "check": ("pycaffe_lite_cli.check:check", "Tell all that is wrong with a solver or a net."),
     "export-weights": ("pycaffe_lite_cli.export_weights:export_weights", "Write parameters as npz or safetensors."),
+    "export-onnx": ("pycaffe_lite_cli.export_onnx:export_onnx", "Make an ONNX model of a net and its weights."),
     "data-info": ("pycaffe_lite_cli.data_info:data_info", "Show what is in a source of data."),
     "upgrade-net": (
         "pycaffe_lite_cli.upgrade_net:upgrade_net",
