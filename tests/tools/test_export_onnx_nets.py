@@ -192,6 +192,33 @@ def test_well_known_nets(name: str, fold: bool, tmp_path: Path) -> None:
     assert exported.dynamic == (name not in ("LRCN", "char-RNN"))
 
 
+@pytest.mark.parametrize("name", ["GoogLeNet", "ResNet-50", "FCN-8s", "LRCN", *TEXTS])
+def test_opencv_reads_them(name: str, tmp_path: Path) -> None:
+    """OpenCV 5 no longer reads Caffe's own files."""
+    cv2 = pytest.importorskip("cv2", minversion="5")
+    path = tmp_path / "net.prototxt"
+    path.write_text(TEXTS[name]() if name in TEXTS else to_text(ZOO[name].build()))
+    net = scores(parse(deploy(str(path)), NetParameter))
+    exported = export(net)
+    assert compare(net, exported).agrees
+    (tmp_path / "m.onnx").write_bytes(exported.model.SerializeToString())
+    reader = cv2.dnn.readNetFromONNX(str(tmp_path / "m.onnx"))
+    for blob in net.inputs:
+        reader.setInput(np.ascontiguousarray(net.blobs[blob].data), blob)
+    results = reader.forward(list(exported.outputs.values()))
+    for blob, result in zip(exported.outputs, results, strict=True):
+        ours = net.blobs[blob].data
+        assert difference(blob, ours, result.reshape(ours.shape)).agrees
+
+
+def test_a_model_that_the_runtime_refuses() -> None:
+    net = Net(net_param(inputs(x=[2, 3]) + layer("r", "ReLU", ["x"], ["y"])), TEST)
+    exported = export(net)
+    exported.model.graph.node[0].op_type = "Rely"
+    with pytest.raises(CaffeError, match=r"^onnxruntime \S+ cannot run the model: "):
+        compare(net, exported)
+
+
 def test_folding_takes_the_normalization_away(tmp_path: Path) -> None:
     net = scores(parse(deploy(write(tmp_path, models.resnet50(1, 32, 5, 1 / 16))), NetParameter))
     plain, folded = (export(net, fold=fold) for fold in (False, True))

@@ -13,6 +13,7 @@ from pycaffe_lite.errors import CaffeError, FileError, file_errors
 from pycaffe_lite.net import Net
 from pycaffe_lite.paths import not_found
 from pycaffe_lite.tools.export_onnx.model import Exported
+from pycaffe_lite.words import short
 
 TOLERANCE = 1e-4
 
@@ -96,6 +97,9 @@ def compare(net: Net, exported: Exported, inputs: Mapping[str, np.ndarray] | Non
         inputs: values by name; for the others random ones, numbers that an Embed or a cont can have where such a layer
             reads them.
 
+    Raises:
+        CaffeError: onnxruntime does not run the model.
+
     """
     random = np.random.default_rng(1)
     for name in net.inputs:
@@ -150,9 +154,12 @@ def _run(model: Any, feed: Mapping[str, np.ndarray], names: list[str]) -> dict[s
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return dict(zip(names, session.run(names, dict(feed)), strict=True))
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return dict(zip(names, session.run(names, dict(feed)), strict=True))
+    except Exception as problem:  # its classes differ from version to version
+        raise CaffeError(f"onnxruntime {onnxruntime.__version__} cannot run the model: {short(str(problem))}") from None
 
 
 def _random(net: Net, name: str, random: np.random.Generator) -> np.ndarray:

@@ -15,6 +15,9 @@ from pycaffe_lite.tools.export_onnx.fold import fold as fold_graph
 from pycaffe_lite.tools.export_onnx.graph import FixedBatch, Form, Graph
 from pycaffe_lite.tools.export_onnx.layers import CONVERT, Item
 
+LARGEST = 2**31 - 2**16
+"""Bytes of parameters that leave a protobuf message room for the rest."""
+
 OPSETS = (13, 21)
 """The oldest and the newest set of operators that can be chosen."""
 
@@ -193,6 +196,8 @@ def _model(net: Net, graph: Graph, outputs: dict[str, Form], dynamic: bool) -> A
     used = {name for op in graph.ops for name in op.inputs} | set(outputs)
     constants = [numpy_helper.from_array(np.array(array, order="C"), name) for name, array in graph.constants.items()
                  if name in used]  # fmt: skip
+    if sum(array.nbytes for array in graph.constants.values()) > LARGEST:
+        raise CaffeError(f'The parameters of "{net.name}" take more than 2 GiB, which no ONNX file holds.')
     made = helper.make_graph(nodes, net.name or "net", inputs, results, constants)
     model = helper.make_model(
         made, producer_name="pycaffe-lite", opset_imports=[helper.make_opsetid("", graph.opset)],
