@@ -30,7 +30,17 @@ COMMANDS = {
     "convert-cifar": "Put CIFAR-10 or CIFAR-100 into databases, with the mean image.",
     "compute-image-mean": "Compute the mean image of a database.",
     "extract-features": "Put the values of a net's blobs into databases.",
+    "summary": "Show a net's layers, shapes, parameters, multiply-adds, memory.",
+    "check": "Tell all that is wrong with a solver or a net.",
+    "parse-log": "Make tables of a training log.",
+    "plot-log": "Draw what training logs show.",
+    "deploy": "Make the net to run from the net to train.",
+    "export-weights": "Write parameters as npz or safetensors.",
     "data-info": "Show what is in a source of data.",
+    "classify": "Say what images show.",
+    "detect": "Say what windows of images show.",
+    "python": "Run a script written for Caffe: its import caffe finds this.",
+    "python-path": "Print the folder for PYTHONPATH that lets import caffe find this.",
     "upgrade-net": "Write an older net, text or weights, in the present form.",
     "upgrade-solver": "Write an older solver in the present form.",
 }
@@ -79,6 +89,8 @@ class CaffeGroup(click.Group):
         command = self.get_command(ctx, args[0])
         if command is None:
             ctx.fail(_unknown_command(args[0]))
+        if command.context_settings.get("ignore_unknown_options"):  # what follows is for another program
+            return name, command, args[1:]
         implied = ALIASES.get(canonical(args[0]), ())[1:]
         return name, command, [*implied, *normalise(args[1:], spellings(command, ctx))]
 

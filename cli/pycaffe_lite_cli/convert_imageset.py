@@ -26,8 +26,8 @@ from pycaffe_lite_cli.terminal import progress
     "--label-dim",
     type=click.IntRange(1, 10000),
     metavar="K",
-    help="Real numbers that end each line, its labels; without it one whole number, or none for 0. Several, or any that "
-    "are not whole, are stored as floats, as forks of Caffe have them: Caffe itself reads 0.",
+    help="Real numbers that end each line, its labels; without it one whole number, or none for 0. Several, or any "
+    "that are not whole, are stored as floats, as forks of Caffe have them: Caffe itself reads 0.",
 )
 @click.option("--resize_width", type=int, default=0, metavar="N", help="Resize to this width; with --resize_height.")
 @click.option("--resize_height", type=int, default=0, metavar="N", help="Resize to this height; with --resize_width.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +54,59 @@ def net_state_options(net: str) -> Callable[[Callable[..., Any]], Callable[..., 
     level = click.option("--level", type=int, default=0, show_default=True, help=f"The level of {net}'s state.")
     stage = click.option("--stage", default="", metavar="A,B", help=f"The stages of {net}'s state.")
     return lambda command: level(stage(command))
+
+
+def numbers(count: int | None, least: int) -> Callable[..., list[int] | None]:
+    """What makes of an option's `256,256` a list of whole numbers, and of an empty text one of none.
+
+    Args:
+        count: how many there have to be; None for any number.
+        least: the lowest that is allowed.
+    """
+
+    def parse(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
+        if value is None:
+            return None
+        parts = [part.strip() for part in value.split(",")] if value.strip() else []
+        wrong = not all(part.isdecimal() and len(part) < 10 and int(part) >= least for part in parts)
+        if wrong or (count is not None and len(parts) != count):
+            expected = "whole numbers" if count is None else f"{count} whole numbers"
+            raise click.BadParameter(f"expected {expected} of {least} or more, with commas between; got {value!r}.")
+        return [int(part) for part in parts]
+
+    return parse
+
+
+def _check_mean(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if value == _MEAN and not os.path.exists(value):
+        raise click.BadParameter(f"there is no {value} here; give the net's own, or '' for none.")
+    return value
+
+
+def image_net_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds what says which net images go into and how, as Caffe's classify.py and detect.py have it."""
+    for option in reversed(_IMAGE_NET_OPTIONS):
+        command = option(command)
+    return command
+
+
+_FOLDER = "models/bvlc_reference_caffenet"
+_MEAN = "python/caffe/imagenet/ilsvrc_2012_mean.npy"
+_IMAGE_NET_OPTIONS = (
+    click.option("--model_def", metavar="FILE", default=f"{_FOLDER}/deploy.prototxt", show_default=True,
+                 help="The net, a prototxt with an Input layer."),
+    click.option("--pretrained_model", metavar="FILE", default=f"{_FOLDER}/bvlc_reference_caffenet.caffemodel",
+                 show_default=True, help="Its weights."),
+    click.option("--mean_file", metavar="FILE", default=_MEAN, show_default=True, callback=_check_mean,
+                 help="Subtract each channel's mean of this image, .npy or .binaryproto; '' for none."),
+    click.option("--input_scale", type=float, help="Multiply by this after the mean."),
+    click.option("--raw_scale", type=float, default=255.0, show_default=True,
+                 help="Multiply by this before the mean."),
+    click.option("--channel_swap", metavar="I,J,K", callback=numbers(None, 0),
+                 help="The order of the input's channels from RGB; '' for none.  [default: 2,1,0 for three channels]"),
+    click.option("--batch", type=click.IntRange(1), help="Images in a pass.  [default: as the net has it]"),
+    click.option("--gpu", is_flag=True, help="Accepted for Caffe's sake; there is only the CPU."),
+)  # fmt: skip
 
 
 def start(gpu: str | None, threads: int | None, quiet: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 
 import numpy as np
@@ -12,6 +12,8 @@ from pycaffe_lite.errors import ShapeError
 from pycaffe_lite.memory import aligned_bytes
 
 Array = NDArray[np.floating]
+
+ARRAYS = ("_data", "_diff")
 
 
 def _allocate(shape: tuple[int, ...], order: tuple[int, ...] | None, dtype: np.dtype) -> Array:
@@ -36,7 +38,12 @@ class Blob:
         shape: the lengths of the axes, each >= 0; () is a scalar.
         order: a permutation of the axes, or None for C order.
         dtype: float32, as Caffe computes; float64 for gradient checks.
+
+    Attributes:
+        pinned: whether both arrays keep their place and C order, see `pin`.
     """
+
+    pinned = False
 
     def __init__(
         self,
@@ -49,6 +56,8 @@ class Blob:
         self._order: tuple[int, ...] | None = None
         self._data: Array | None = None
         self._diff: Array | None = None
+        self._wanted: tuple[int, ...] | None = None
+        self._room: dict[str, Array] = {}
         self.reshape(*shape, order=order)
 
     # -- shape ---------------------------------------------------------------------------------------------
@@ -79,6 +88,8 @@ class Blob:
         """
         new = tuple(int(length) for length in shape)
         new_order = None if order is None or list(order) == sorted(order) else tuple(order)
+        if self.pinned:
+            self._wanted, new_order = new_order, None
         if new == self._shape and new_order == self._order:
             return
         if any(length < 0 for length in new):
@@ -87,12 +98,16 @@ class Blob:
             raise ShapeError(f"A blob holds at most 2**31 - 1 elements, got shape {list(new)}.")
         keep = prod(new) == self.count and new_order is None and self._order is None
         self._shape, self._order = new, new_order
+        if self.pinned:
+            for name in ARRAYS:
+                self._resize(name)
+            return
         self._data = self._data.reshape(new) if keep and self._data is not None else None
         self._diff = self._diff.reshape(new) if keep and self._diff is not None else None
 
     def reshape_like(self, other: Blob) -> None:
         """Takes shape and memory order of another blob."""
-        self.reshape(*other.shape, order=other.order)
+        self.reshape(*other.shape, order=other._wanted if other.pinned else other.order)
 
     # -- values --------------------------------------------------------------------------------------------
 
@@ -105,7 +120,7 @@ class Blob:
 
     @data.setter
     def data(self, values: Array) -> None:
-        self._data = self._checked(values)
+        self._take("_data", self._checked(values))
 
     @property
     def diff(self) -> Array:
@@ -116,10 +131,17 @@ class Blob:
 
     @diff.setter
     def diff(self, values: Array) -> None:
-        self._diff = self._checked(values)
+        self._take("_diff", self._checked(values))
+
+    def _take(self, name: str, values: Array) -> None:
+        """Takes an array over as it is, without a copy and with any strides; a pinned blob copies it."""
+        own = getattr(self, name.lstrip("_")) if self.pinned else None
+        if own is None or same_memory(own, values):
+            setattr(self, name, values)
+        else:
+            np.copyto(own, values)
 
     def _checked(self, values: Array) -> Array:
-        """Takes an array over as it is: no copy, any strides, the right shape."""
         if values.shape != self._shape:
             raise ShapeError(f"Expected an array of shape {list(self._shape)}, got {list(values.shape)}.")
         return values
@@ -148,6 +170,62 @@ class Blob:
                 view[...] = old
             setattr(self, name, view)
 
+    # -- memory that somebody else holds ---------------------------------------------------------------------
+
+    def pin(self, others: Iterable[Blob] = ()) -> None:
+        """Keeps data and diff where they are, and in C order, as those who hold views of them expect.
+
+        Arrays that a pinned blob is given are copied into its own. A reshape leaves what lies in memory, as Caffe's
+        does: the first values in C order stay, and those that a smaller shape has no place for are there again with
+        a larger one.
+
+        Args:
+            others: blobs that may share this one's arrays, as the tops of a Split do; they share them afterwards, too.
+        """
+        if not self.pinned:
+            self.pinned, self._wanted = True, self._order
+            self._lay_out(None, others)
+
+    def unpin(self, others: Iterable[Blob] = ()) -> None:
+        """Goes back to the memory order that its producer wants, with the same values."""
+        if self.pinned:
+            self.pinned = False
+            self._room.clear()
+            self._lay_out(self._wanted, others)
+
+    def _lay_out(self, order: tuple[int, ...] | None, others: Iterable[Blob]) -> None:
+        self._order = order
+        moving = [name for name in ARRAYS if not _lies_in(getattr(self, name), order)]
+        sharing = [blob for blob in others if blob.shape == self._shape and blob is not self] if moving else []
+        for name in moving:
+            old, new = getattr(self, name), _allocate(self._shape, order, self.dtype)
+            np.copyto(new, old)
+            setattr(self, name, new)
+            for blob in sharing:
+                theirs = getattr(blob, name)
+                if theirs is not None and same_memory(theirs, old):
+                    setattr(blob, name, new)
+
+    def shares_memory(self, other: Blob) -> bool:
+        """Whether data or diff of two blobs may lie in the same memory."""
+        pairs = [(getattr(self, name), getattr(other, name)) for name in ARRAYS]
+        return any(a is not None and b is not None and np.may_share_memory(a, b) for a, b in pairs)
+
+    def _resize(self, name: str) -> None:
+        """Brings an array of a pinned blob to the present shape, in the same memory if that has room."""
+        array = getattr(self, name)
+        if array is None:
+            return
+        room = self._room.get(name)
+        if room is None or not np.may_share_memory(room, array):
+            room = array.reshape(-1)
+        if room.size < self.count:
+            larger = _allocate((self.count,), None, self.dtype)
+            larger[: room.size] = room
+            room = larger
+        self._room[name] = room
+        setattr(self, name, room[: self.count].reshape(self._shape))
+
     # -- Caffe's older names for the four axes of an image batch ---------------------------------------------
 
     def _legacy(self, axis: int) -> int:
@@ -173,6 +251,19 @@ class Blob:
 
     def __repr__(self) -> str:
         return f"Blob({shape_text(self._shape)})"
+
+
+def same_memory(a: Array, b: Array) -> bool:
+    """Whether two arrays are views of the same elements."""
+    return a.ctypes.data == b.ctypes.data and a.strides == b.strides and a.shape == b.shape
+
+
+def _lies_in(array: Array | None, order: tuple[int, ...] | None) -> bool:
+    """Whether an array, if there is one, is dense in that order and may be written to."""
+    if array is None:
+        return True
+    memory = array if order is None else array.transpose(order)
+    return memory.flags.c_contiguous and memory.flags.writeable
 
 
 def shape_text(shape: Sequence[int]) -> str:

@@ -17,7 +17,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 
-class CaffeError(Exception):
+class CaffeError(RuntimeError):
     """A failure the user can cause and mend; the message is written for that user."""
 
 

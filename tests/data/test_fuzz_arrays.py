@@ -85,7 +85,7 @@ class Arrays(Kind):
             for _ in range(3):
                 net.forward()
                 assert net.blobs["data"].data.shape == (BATCH, *SHAPE)
-                assert net.blobs["label"].data.shape == (BATCH,)
+                assert net.blobs["label"].data.shape == (BATCH, 1, 1, 1)
 
 
 def _other(dice: random.Random, array: np.ndarray) -> Any:

@@ -1,4 +1,4 @@
-"""Net: wiring, running, shapes, and what pycaffe scripts ask of it."""
+"""Net: wiring, running, shapes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import pycaffe_lite as caffe
 from pycaffe_lite.errors import CaffeError, ShapeError
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TEST, TRAIN
@@ -399,7 +398,7 @@ def test_sharing_refuses_other_shapes(other: str) -> None:
         make_net(CLASSIFIER).share_trained_layers_with(make_net(inputs(data=[4, 3]) + other))
 
 
-# -- pycaffe's ways ----------------------------------------------------------------------------------------
+# -- weights and files ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -417,21 +416,6 @@ def saved(tmp_path: Path) -> tuple[str, str]:
         blob.data[...] = 2
     net.save(str(tmp_path / "net.caffemodel"))
     return str(path), str(tmp_path / "net.caffemodel")
-
-
-def test_the_orders_of_arguments(saved: tuple[str, str]) -> None:
-    model, weights = saved
-    for net in (
-        caffe.Net(model, weights, caffe.TEST),
-        caffe.Net(model, caffe.TEST, weights=weights),
-        caffe.Net(model, phase=caffe.TEST, weights=weights),
-        caffe.Net(model, caffe.TEST, 0, None, weights),
-        caffe.Net(Path(model), Path(weights), caffe.TEST),
-    ):
-        assert net.layer_names == ["in", "fc", "t"]
-        assert (net.params["fc"][0].data == 2).all()
-    assert caffe.Net(model, caffe.TRAIN, 1, ["s"]).layer_names == ["in", "fc", "a"]
-    assert caffe.Net(model, caffe.TRAIN, level=1, stages=["s"]).layer_names == ["in", "fc", "a"]
 
 
 def test_the_text_may_give_the_phase(tmp_path: Path, saved: tuple[str, str]) -> None:

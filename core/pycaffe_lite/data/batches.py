@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite import log
-from pycaffe_lite.data.records import Records, ShuffledSource, Source, Undecoded
+from pycaffe_lite.data.records import Records, ShuffledSource, Source, Undecoded, length_of
 from pycaffe_lite.data.transformer import Transformer
-from pycaffe_lite.errors import CaffeError, ShapeError
+from pycaffe_lite.errors import CaffeError, ShapeError, told_by
 from pycaffe_lite.parallel import Pool
 
 # Integers and arrays of integers by name: what an exact resume needs.
@@ -38,6 +38,63 @@ class Batch:
 
 
 class Feed:
+    """Makes batches, one after the other."""
+
+    def __init__(self) -> None:
+        # Not the threads the net computes with at the same time: a feed that took them would hold it up.
+        self._pool = Pool("decode")
+
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The shapes of the next batch's data and labels."""
+        raise NotImplementedError
+
+    def state(self) -> FeedState:
+        """Where the next batch begins."""
+        raise NotImplementedError
+
+    def restore(self, state: FeedState) -> None:
+        """Goes on where `state` was called.
+
+        Raises:
+            CaffeError: the state is of another feed.
+        """
+        raise NotImplementedError
+
+    def records(self) -> int | None:
+        """How many records there are; None if that is not known."""
+        return None
+
+    def labels(self) -> NDArray[np.float32] | None:
+        """All labels, where they are at hand; else None."""
+        return None
+
+    def fill(self, batch: Batch | None) -> Batch:
+        """The next batch.
+
+        Args:
+            batch: one whose arrays may be written over.
+
+        Raises:
+            CaffeError: a record is damaged or does not fit; the text names it. The state stays as it was.
+        """
+        before = self.state()
+        try:
+            batch = self._fill(batch)
+        except BaseException:
+            self.restore(before)
+            raise
+        batch.after = self.state()
+        return batch
+
+    def _fill(self, batch: Batch | None) -> Batch:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Ends its threads and closes its files."""
+        self._pool.close()
+
+
+class RecordFeed(Feed):
     """Batches of consecutive records; after the last record comes the first, within a batch too, as in Caffe.
 
     Args:
@@ -47,13 +104,12 @@ class Feed:
     """
 
     def __init__(self, source: Source, transformer: Transformer, batch_size: int) -> None:
+        super().__init__()
         self._source = source
         self._transformer = transformer
         self._batch_size = batch_size
         self._position = 0
         self._pieces = Pieces(source, batch_size)
-        # Not the threads the net computes with at the same time: a feed that took them would hold it up.
-        self._pool = Pool("decode")
 
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The shapes of the next batch's data and labels; as in Caffe, its first record decides."""
@@ -70,11 +126,6 @@ class Feed:
         return state
 
     def restore(self, state: FeedState) -> None:
-        """Goes on where `state` was called.
-
-        Raises:
-            CaffeError: the state is none of these, or the source has fewer records now.
-        """
         position = int(state.get("position", -1))
         if position < 0:
             raise CaffeError(f"A state of a data source has a position of 0 or more, got {sorted(state)}.")
@@ -86,38 +137,23 @@ class Feed:
         if "generator" in state:
             self._transformer.restore((state["generator"], int(state.get("generator_position", -1))))
 
-    def fill(self, batch: Batch | None) -> Batch:
-        """The next batch.
-
-        Args:
-            batch: one whose arrays may be written over.
-
-        Raises:
-            CaffeError: a record is damaged or does not fit; the text names it. The state stays as it was.
-        """
-        before = self.state()
-        try:
-            return self._fill(batch)
-        except BaseException as problem:
-            self.restore(before)
-            if batch is None or not isinstance(problem, ShapeError):
-                raise
-        return self.fill(None)  # images need not have the size of those in the batch that is written over
-
     def records(self) -> int | None:
-        """How many records there are; None if that is not known."""
-        try:
-            return len(self._source)
-        except CaffeError:
-            return None
+        return length_of(self._source)
 
     def labels(self) -> NDArray[np.float32] | None:
-        """All labels, where they are at hand; else None."""
         return self._source.labels()
 
     def close(self) -> None:
-        self._pool.close()
+        super().close()
         self._source.close()
+
+    def fill(self, batch: Batch | None) -> Batch:
+        try:
+            return super().fill(batch)
+        except ShapeError:
+            if batch is None:
+                raise
+        return super().fill(None)  # images need not have the size of those in the batch that is written over
 
     def _fill(self, batch: Batch | None) -> Batch:
         records = self._pieces.read(self._position, self._batch_size)
@@ -134,7 +170,6 @@ class Feed:
             if done == self._batch_size:
                 break
             records = self._pieces.read(self._position, self._batch_size - done)
-        batch.after = self.state()
         return batch
 
     def _go_to(self, position: int) -> None:
@@ -146,10 +181,8 @@ class Feed:
         return lambda i: self._source.where(start + i)
 
     def _shape_of(self, image: NDArray[Any]) -> tuple[int, ...]:
-        try:
+        with told_by(lambda text: ShapeError(f"{self._source.where(self._position)}: {text}")):
             return (self._batch_size, *self._transformer.output_shape(image.shape))
-        except ShapeError as problem:
-            raise ShapeError(f"{self._source.where(self._position)}: {problem}") from None
 
     def _label_shape(self, records: Records) -> tuple[int, ...]:
         return (self._batch_size, *records.labels.shape[1:])

@@ -119,14 +119,6 @@ def open_kind(path: str, kind: str, with_labels: bool = True, color: bool | None
     return open_source(DataParameter(source=path, backend=backend), "", with_labels, color)
 
 
-def length_of(source: Source) -> int | None:
-    """The number of a source's records; None if only reading it through can tell."""
-    try:
-        return len(source)
-    except CaffeError:
-        return None
-
-
 def _seen(path: str) -> str | None:
     """The kind that a folder's files or a file's first bytes tell; None if they tell none."""
     if os.path.isdir(path):

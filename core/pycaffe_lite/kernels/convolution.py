@@ -22,7 +22,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import numpy as np
 
 from pycaffe_lite.blob import Array
-from pycaffe_lite.kernels.copying import dense, dense_to_write
+from pycaffe_lite.kernels.copying import dense, dense_to_write, view_as
 from pycaffe_lite.kernels.windows import Col2im, Im2col, Span, Window
 from pycaffe_lite.memory import Loans, borrow
 from pycaffe_lite.parallel import parallel_for, slices
@@ -220,7 +220,9 @@ def _add_bias(out: Array, bias: Array | None) -> None:
     """Adds a row of biases to each row of pixels of `out`, which is a part of one where there is one axis alone."""
     if bias is not None:
         length = out.shape[-2] * out.shape[-1] if out.ndim > 2 else bias.size
-        rows = out.reshape(len(out), -1, length)
+        rows = view_as(out, (len(out), -1, length))
+        if rows is None:  # of a pinned blob, which lies in C order
+            rows, length = out, out.shape[-1]
         np.add(rows, bias[:length], out=rows)
 
 

@@ -45,10 +45,9 @@ class FeedLayer(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Hands the next batch over as it is; it is written over once the one after it has been asked for."""
-        if self._prefetcher is None:
-            raise self.error("expected an open layer, got one that has been closed.")
+        prefetcher = self._opened()
         with told_by(self.error):
-            batch = self._prefetcher.next()
+            batch = prefetcher.next()
         if (batch.data.shape, batch.labels.shape) != (self._shape, self._label_shape):
             self._shape, self._label_shape = batch.data.shape, batch.labels.shape
             self.reshape(bottom, top)
@@ -69,18 +68,19 @@ class FeedLayer(Layer):
 
     def state(self) -> FeedState:
         """Where the next forward reads, as integers and arrays of integers by name."""
-        if self._prefetcher is None:
-            raise self.error("expected an open layer, got one that has been closed.")
-        return self._prefetcher.state()
+        return self._opened().state()
 
     def restore(self, state: FeedState) -> None:
         """Reads on where `state` was called, in this run or another."""
-        if self._prefetcher is None:
-            raise self.error("expected an open layer, got one that has been closed.")
-        self._prefetcher.restore(state)
+        self._opened().restore(state)
 
     def close(self) -> None:
         """Ends the reading thread and closes the source; the layer cannot go forward any more."""
         if self._prefetcher is not None:
             self._prefetcher.close()
             self._prefetcher = None
+
+    def _opened(self) -> Prefetcher:
+        if self._prefetcher is None:
+            raise self.error("expected an open layer, got one that has been closed.")
+        return self._prefetcher

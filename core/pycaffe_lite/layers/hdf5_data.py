@@ -11,6 +11,7 @@ from pycaffe_lite.data.sources.hdf5 import RowFeed, read_hdf5_list
 from pycaffe_lite.errors import told_by
 from pycaffe_lite.layers.contract import Layer, register_layer
 from pycaffe_lite.paths import find_file
+from pycaffe_lite.proto.caffe_pb2 import HDF5DataParameter
 
 
 @register_layer("HDF5Data")
@@ -47,7 +48,7 @@ class HDF5Data(Layer):
             self._feed = self._open(param)
             self._shape(self._feed, top)
 
-    def _open(self, param: Any) -> RowFeed:
+    def _open(self, param: HDF5DataParameter) -> RowFeed:
         log.info(f"Loading list of HDF5 filenames from: {param.source}")
         paths = read_hdf5_list(find_file(param.source, self.folder, "list of HDF5 files"), self.folder)
         log.info(f"Number of HDF5 files: {len(paths)}")

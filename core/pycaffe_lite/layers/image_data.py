@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.data.batches import Feed
+from pycaffe_lite.data.batches import RecordFeed
 from pycaffe_lite.data.records import Source
 from pycaffe_lite.data.sources.image_list import ImageListSource, ShuffledList
 from pycaffe_lite.data.transformer import Transformer, draws_words
@@ -62,7 +62,7 @@ class ImageData(FeedLayer):
             )
         self._start(self._open_images, top)
 
-    def _open_images(self) -> Feed:
+    def _open_images(self) -> RecordFeed:
         """Opens the list; takes the words that Caffe takes, in its order."""
         param, transform = self.layer_param.image_data_param, self.layer_param.transform_param
         by_chance = draws_words(transform, self.phase)
@@ -81,7 +81,7 @@ class ImageData(FeedLayer):
         skip = self._skip(param.rand_skip, count)
         transformer = Transformer(transform, self.phase, self.folder, rng.word() if by_chance else 0)
         rng.word()  # the prefetching thread's
-        feed = Feed(source, transformer, param.batch_size)
+        feed = RecordFeed(source, transformer, param.batch_size)
         if skip:
             feed.restore({**feed.state(), "position": skip})
         return feed

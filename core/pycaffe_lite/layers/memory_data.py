@@ -18,7 +18,7 @@ from pycaffe_lite.layers.contract import Layer, register_layer
 class MemoryData(Layer):
     """Reads batches from two arrays in memory, one after the other and round again.
 
-    Tops: data, batch_size x channels x height x width; label, batch_size; float32, of any range.
+    Tops: data, batch_size x channels x height x width; label, batch_size x 1 x 1 x 1; float32, of any range.
     Parameters: memory_data_param { batch_size, channels, height, width }, each 1 or more. transform_param makes no
         difference to arrays, as in Caffe.
 
@@ -43,7 +43,7 @@ class MemoryData(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         with told_by(self.error):
             top[0].reshape(*self.shape)
-        top[1].reshape(self.shape[0])
+        top[1].reshape(self.shape[0], 1, 1, 1)
 
     def set_input_arrays(self, data: ArrayLike, labels: ArrayLike) -> None:
         """Reads from these arrays from now on, from their beginning.
@@ -68,7 +68,7 @@ class MemoryData(Layer):
             raise self.error(f"expected {len(values)} labels, one for each image, got shape {list(numbers.shape)}.")
         if self.layer_param.HasField("transform_param"):
             log.warning(f'layer "{self.name}" (MemoryData): transform_param makes no difference to arrays.')
-        self._data, self._labels, self._position = values, numbers.reshape(-1), 0
+        self._data, self._labels, self._position = values, numbers.reshape(-1, 1, 1, 1), 0
 
     def _array(self, name: str, values: ArrayLike) -> NDArray[np.float32]:
         got = type(values).__name__

@@ -7,14 +7,10 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.layers.contract import Layer, Place, register_layer
+from pycaffe_lite.layers.contract import Layer, register_layer
 from pycaffe_lite.layers.python_modules import find_class
-from pycaffe_lite.phase import TRAIN
-from pycaffe_lite.proto.caffe_pb2 import LayerParameter
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -28,8 +24,8 @@ class PythonLayer(Layer):
     In these the class finds self.param_str, self.phase, and self.blobs with add_blob. reshape runs before every
     forward. setup and, where nothing is propagated back, backward may be missing.
 
-    Bottoms and tops: as many as the class takes. Whatever their memory order, the class gets them in C order, so
-    that reshape(-1) of a blob's data or diff is a view.
+    Bottoms and tops: as many as the class takes. They are pinned: the class gets them in C order, so that reshape(-1)
+        of a blob's data or diff is a view, and may hold their arrays.
     Parameters: python_param { module, layer, param_str: ""  share_in_parallel: false }. The module is looked for
         in the working folder, in PYTHONPATH and beside the prototxt; for its `import caffe` see
         `python_modules`. share_in_parallel makes no difference.
@@ -46,10 +42,6 @@ class PythonLayer(Layer):
     always_reshape = True
     user: Layer
 
-    def __init__(self, layer_param: LayerParameter, phase: int = TRAIN, place: Place = Place()) -> None:  # noqa: B008
-        super().__init__(layer_param, phase, place)
-        self._lent: dict[int, Blob] = {}
-
     def __getattr__(self, name: str) -> Any:
         if "user" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__} has no attribute {name}")
@@ -57,6 +49,8 @@ class PythonLayer(Layer):
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.layer_param.python_param
+        for blob in (*bottom, *top):
+            blob.pin()
         try:
             cls = find_class(param.module, param.layer, self.folder)
         except CaffeError as problem:
@@ -65,7 +59,7 @@ class PythonLayer(Layer):
             raise self._failed(f"importing module {param.module}", problem) from problem
         self.user = self._try(f"{cls.__name__}()", cls, self.layer_param)
         self.blobs.dtype = self.dtype
-        for name in ("phase", "blobs", "place", "dtype", "folder", "location", "param_propagate_down"):
+        for name in ("type", "phase", "blobs", "place", "dtype", "folder", "location", "param_propagate_down"):
             setattr(self.user, name, getattr(self, name))
         self.user.param_str_ = self.param_str  # type: ignore[attr-defined]  # its name in older Caffes
         self._run("setup", bottom, top)
@@ -74,12 +68,7 @@ class PythonLayer(Layer):
         self._run("reshape", bottom, top)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        bottoms, tops = ([self._lend(blob) for blob in blobs] for blobs in (bottom, top))
-        self._run("forward", bottoms, tops)
-        for blob, lent in zip(top, tops, strict=True):
-            if lent is not blob:
-                blob.reshape(*lent.shape)
-                np.copyto(blob.data, lent.data)
+        self._run("forward", bottom, top)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if type(self.user).backward is Layer.backward:
@@ -88,24 +77,7 @@ class PythonLayer(Layer):
                 "the layer's bottoms."
             )
         self.user.param_propagate_down = self.param_propagate_down
-        tops = [self._lend(blob, with_diff=True) for blob in top]
-        bottoms = [self._lend(blob, wanted) for blob, wanted in zip(bottom, propagate_down, strict=True)]
-        self._run("backward", tops, list(propagate_down), bottoms)
-        for blob, lent, wanted in zip(bottom, bottoms, propagate_down, strict=True):
-            if wanted and lent is not blob:
-                np.copyto(blob.diff, lent.diff)
-
-    def _lend(self, blob: Blob, with_diff: bool = False) -> Blob:
-        """The blob itself if its memory is dense and in C order, else another one with the same values."""
-        arrays = [blob.data, *([blob.diff] if with_diff else [])]
-        if all(array.flags.c_contiguous for array in arrays):
-            return blob
-        lent = self._lent.setdefault(id(blob), Blob(dtype=blob.dtype))
-        lent.reshape(*blob.shape)
-        np.copyto(lent.data, blob.data)
-        if with_diff:
-            np.copyto(lent.diff, blob.diff)
-        return lent
+        self._run("backward", top, list(propagate_down), bottom)
 
     # -- the user's code -----------------------------------------------------------------------------------
 
@@ -118,12 +90,26 @@ class PythonLayer(Layer):
         except Exception as problem:
             raise self._failed(what, problem) from problem
 
-    def _failed(self, what: str, problem: Exception) -> CaffeError:
+    def _failed(self, what: str, problem: Exception) -> UsersError:
         """One sentence with what the user's code has raised, and the lines it came through."""
         *lines, last = traceback.format_exception_only(type(problem), problem)
         frames = [frame for frame in traceback.extract_tb(problem.__traceback__) if _is_users(frame.filename)]
         shown = "".join(traceback.StackSummary.from_list(frames).format() + lines)
-        return self.error(f"{what} failed with {last.strip()}\n{shown}".rstrip())
+        sentence = str(self.error(f"{what} failed with {last.strip()}\n{shown}".rstrip()))
+        return UsersError(sentence, problem, f"raised by {what} of {str(self.error('')).rstrip(': ')}")
+
+
+class UsersError(CaffeError):
+    """The user's code of a Python layer has failed.
+
+    Attributes:
+        own: what it raised.
+        note: the method and the layer, for a reader of `own`.
+    """
+
+    def __init__(self, sentence: str, own: Exception, note: str) -> None:
+        super().__init__(sentence)
+        self.own, self.note = own, note
 
 
 def _is_users(path: str) -> bool:

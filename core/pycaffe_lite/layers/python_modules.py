@@ -1,15 +1,14 @@
 """Finding the class of a Python layer, in a module that was written for pycaffe.
 
-Such a module says `import caffe` and derives its layers from `caffe.Layer`. While it is loaded, `caffe` is this
-package, and `caffe.proto` its `proto`, whether there is another caffe or not. Afterwards another one is back; where
-there is none, `caffe` stays this package, so that an import within a method finds it too. A folder called caffe
-without an `__init__.py`, such as a checkout in the working folder, is no other caffe.
+Such a module says `import caffe` and derives its layers from `caffe.Layer`. While it is loaded, `caffe` is ours, see
+`door`, whether there is another caffe or not. Afterwards another one is back; where there is none, `caffe` stays ours,
+so that an import within a method finds it too. A folder called caffe without an `__init__.py`, such as a checkout in
+the working folder, is no other caffe.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import os
 import sys
@@ -17,11 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import ModuleType
 
-import pycaffe_lite
-from pycaffe_lite import proto
+from pycaffe_lite import door
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.contract import Layer
-from pycaffe_lite.proto import caffe_pb2
 from pycaffe_lite.words import did_you_mean
 
 
@@ -78,7 +75,7 @@ def _class_of(module: ModuleType, name: str) -> type[Layer]:
 
 def _load(module: str, folder: str) -> ModuleType:
     importlib.invalidate_caches()
-    with _caffe_is_ours(), _looking_in(_working_folder(), os.path.abspath(folder or os.curdir)):
+    with door.installed(), _looking_in(_working_folder(), os.path.abspath(folder or os.curdir)):
         return importlib.import_module(module)
 
 
@@ -102,36 +99,3 @@ def _looking_in(first: str, last: str) -> Iterator[None]:
         with suppress(ValueError):
             sys.path.remove(first)
         sys.path.extend(place for place in dict.fromkeys((first, last)) if place not in sys.path)
-
-
-# -- what `caffe` is ----------------------------------------------------------------------------------------
-
-_OURS = {"caffe": pycaffe_lite, "caffe.proto": proto, "caffe.proto.caffe_pb2": caffe_pb2}
-
-
-@contextmanager
-def _caffe_is_ours() -> Iterator[None]:
-    if sys.modules.get("caffe") is pycaffe_lite:
-        yield
-        return
-    theirs = _take_out()
-    another = bool(theirs) or _another_caffe()
-    sys.modules.update(_OURS)
-    try:
-        yield
-    finally:
-        if another:
-            _take_out()
-            sys.modules.update(theirs)
-
-
-def _take_out() -> dict[str, ModuleType]:
-    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "caffe"}
-
-
-def _another_caffe() -> bool:
-    """Whether there is a package of that name; a folder without an `__init__.py` is none."""
-    with suppress(ValueError):
-        spec = importlib.util.find_spec("caffe")
-        return spec is not None and spec.origin is not None
-    return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +16,6 @@ from pycaffe_lite.layers.memory_data import MemoryData
 from pycaffe_lite.net import watch
 from pycaffe_lite.net.backward import plan_backward
 from pycaffe_lite.net.build import build
-from pycaffe_lite.net.node import Node
 from pycaffe_lite.net.parameters import Parameters
 from pycaffe_lite.net.passes import fuse, within
 from pycaffe_lite.net.weights import copy_weights, share_layers, write_weights
@@ -47,6 +46,8 @@ class Net:
         outputs: the names of the blobs no layer reads, in alphabetical order.
         parameters: the learnable parameters, see Parameters.
         debug_info: whether each pass logs the mean absolute value of all that it computes.
+        callbacks: functions that passes call with the number of each layer, by when: before_forward, after_forward,
+            before_backward, after_backward.
 
     Raises:
         CaffeError: for a text that cannot be built, naming file, line and layer.
@@ -74,6 +75,7 @@ class Net:
             param.state.stage.extend(stages)
         self.name, self.path, self.phase = param.name, text.path, int(param.state.phase)
         self.debug_info = param.debug_info
+        self.callbacks: dict[str, list[Callable[[int], object]]] = {}
         folder = (os.path.dirname(text.path) or os.curdir) if text.path else ""
         locations = [text.location(i) if text.path else "" for i in range(len(param.layer))]
         built = build(param, locations, Place(folder=folder, dtype=dtype))
@@ -124,14 +126,22 @@ class Net:
     def forward_from_to(self, first: int, last: int) -> float:
         """Runs layers first … last; returns their weighted loss."""
         with one_blas_thread, np.errstate(all="ignore"):
-            if self.debug_info:
-                return sum((self._forward_and_tell(node) for node in self.nodes[first : last + 1]), 0.0)
+            if self.debug_info or self.callbacks:
+                return sum((self._forward_watched(i) for i in range(first, last + 1)), 0.0)
             return sum((step.forward() for step in within(self.steps, first, last)), 0.0)
 
-    def _forward_and_tell(self, node: Node) -> float:
+    def _forward_watched(self, number: int) -> float:
+        node = self.nodes[number]
+        self._call("before_forward", number)
         loss = node.forward()
-        watch.log_forward(node)
+        if self.debug_info:
+            watch.log_forward(node)
+        self._call("after_forward", number)
         return loss
+
+    def _call(self, when: str, number: int) -> None:
+        for callback in self.callbacks.get(when, ()):
+            callback(number)
 
     def forward_loss(self) -> float:
         """One forward pass; returns the weighted loss."""
@@ -183,13 +193,20 @@ class Net:
     def backward_from_to(self, first: int, last: int) -> None:
         """Runs the backward passes of layers first … last, which comes before it."""
         with one_blas_thread, np.errstate(all="ignore"):
-            if self.debug_info:
-                for node in reversed(self.nodes[last : first + 1]):
-                    node.backward()
-                    watch.log_backward(node)
+            if self.debug_info or self.callbacks:
+                for number in range(first, last - 1, -1):
+                    self._backward_watched(number)
                 return
             for step in reversed(list(within(self.steps, last, first))):
                 step.backward()
+
+    def _backward_watched(self, number: int) -> None:
+        node = self.nodes[number]
+        self._call("before_backward", number)
+        node.backward()
+        if self.debug_info:
+            watch.log_backward(node)
+        self._call("after_backward", number)
 
     def forward_backward(self) -> float:
         """One pass forward and one backward; returns the weighted loss."""

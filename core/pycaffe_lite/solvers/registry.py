@@ -35,15 +35,20 @@ def get_solver(source: SolverText | str | os.PathLike[str]) -> Solver:
     return solver_class(text)(text)
 
 
-def solver_class(text: SolverText) -> type[Solver]:
+def solver_class(text: SolverText) -> type[SGDSolver]:
     """The class for the type of a solver."""
     name = text.param.type
     if name not in MODULES:
         hint = did_you_mean(name, MODULES, f"; the known types are {', '.join(MODULES)}.")
         raise CaffeError(f'{text.location("type")}unknown solver type "{short(name)}"{hint}')
+    return class_of(name)
+
+
+def class_of(name: str) -> type[SGDSolver]:
+    """The class of a known type."""
     module, cls = MODULES[name]
-    solver: type[Solver] = getattr(importlib.import_module(f"pycaffe_lite.solvers.{module}"), cls)
+    solver: type[SGDSolver] = getattr(importlib.import_module(f"pycaffe_lite.solvers.{module}"), cls)
     return solver
 
 
-__all__ = ["SGDSolver", "Solver", "get_solver", "solver_class"]
+__all__ = ["SGDSolver", "Solver", "class_of", "get_solver", "solver_class"]

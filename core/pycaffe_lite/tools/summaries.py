@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from pycaffe_lite import log
 from pycaffe_lite.data.images import pixels, read_bytes
-from pycaffe_lite.data.mean import read_mean
 from pycaffe_lite.data.open import HDF5, HDF5_LIST, IMAGE_LIST, READERS, WINDOWS, kind_of, open_kind
 from pycaffe_lite.data.records import Source
 from pycaffe_lite.data.sources import hdf5
 from pycaffe_lite.data.sources.datum import DatumLabels, DatumSource
 from pycaffe_lite.data.sources.image_list import ENDS_IN_NUMBER, find_root, listed_labels, read_image_list
 from pycaffe_lite.data.sources.windows import read_window_file
+from pycaffe_lite.data.transformer import read_mean
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra, file_errors
 from pycaffe_lite.formats.hdf5 import plausible
 from pycaffe_lite.paths import find_file, working_folder

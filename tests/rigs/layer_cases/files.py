@@ -46,7 +46,7 @@ add(
     Case(
         text='type: "MemoryData" top: "data" top: "label" '
         "memory_data_param { batch_size: 2 channels: 3 height: 2 width: 4 }",
-        tops=((2, 3, 2, 4), (2,)),
+        tops=((2, 3, 2, 4), (2, 1, 1, 1)),
         arrange=lambda layer: layer.set_input_arrays(np.arange(48).reshape(2, 3, 2, 4), np.arange(2)),
     )
 )
