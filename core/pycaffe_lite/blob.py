@@ -41,9 +41,11 @@ class Blob:
 
     Attributes:
         pinned: whether both arrays keep their place and C order, see `pin`.
+        moved: whether both arrays are parts of larger ones, see `move_to`.
     """
 
     pinned = False
+    moved = False
 
     def __init__(
         self,
@@ -161,6 +163,7 @@ class Blob:
 
     def move_to(self, data: Array, diff: Array) -> None:
         """Copies values and diff into flat memory, in this blob's memory order, and becomes a view of it."""
+        self.moved = True
         order = self._order or range(self.num_axes)
         back = [int(axis) for axis in np.argsort(order)]
         for name, memory in (("_data", data), ("_diff", diff)):
