@@ -109,7 +109,7 @@ class Blob:
 
     def reshape_like(self, other: Blob) -> None:
         """Takes shape and memory order of another blob."""
-        self.reshape(*other.shape, order=other._wanted if other.pinned else other.order)
+        self.reshape(*other.shape, order=other.wanted_order)
 
     # -- values --------------------------------------------------------------------------------------------
 
@@ -188,6 +188,11 @@ class Blob:
         if not self.pinned:
             self.pinned, self._wanted = True, self._order
             self._lay_out(None, others)
+
+    @property
+    def wanted_order(self) -> tuple[int, ...] | None:
+        """The memory order that a pinned blob goes back to, see `order`."""
+        return self._wanted if self.pinned else self._order
 
     def unpin(self, others: Iterable[Blob] = ()) -> None:
         """Goes back to the memory order that its producer wants, with the same values."""

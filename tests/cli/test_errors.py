@@ -94,7 +94,7 @@ FAILED = {
     "unquoted_string": ["unquoted_string.prototxt:4:15: ", "quotes"],
     "layer_and_layers": ["layer_and_layers.prototxt:4: ", '"layer"', '"layers"'],
     "unknown_layer_type": ['unknown_layer_type.prototxt:4: layer "r"', '"Relu6"', '"ReLU"'],
-    "no_layer_type": ['no_layer_type.prototxt:4: layer "r"', "the known types are "],
+    "no_layer_type": ['no_layer_type.prototxt:4: layer "r"', 'give the layer one, such as type: "ReLU".'],
     "unknown_bottom": ['unknown_bottom.prototxt:4: layer "r" (ReLU)', '"z"', "the tops so far are x, y"],
     "too_many_bottoms": ['prototxt:4: layer "r" (ReLU)', "1 bottom blob(s), got 2"],
     "too_few_bottoms": ['prototxt:4: layer "e" (EuclideanLoss)', "2 bottom blob(s), got 1"],

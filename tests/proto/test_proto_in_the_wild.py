@@ -174,7 +174,7 @@ def test_says_what_stands_for_a_field_of_a_fork(message: type, text: str, senten
         ("Lstm", "an addition of caffe-lstm"),
         ("SoftmaxLoss", 'did you mean "SoftmaxWithLoss"'),
         ("RELU", 'did you mean "ReLU"'),
-        ("", 'give the layer one, such as type: "ReLU"; the known'),
+        ("", 'give the layer one, such as type: "ReLU"\\.$'),
     ],
 )
 def test_says_what_stands_for_a_type(name: str, sentence: str) -> None:

@@ -43,6 +43,7 @@ class PythonLayer(Layer):
     num_tops = (0, None)
     always_reshape = True
     user: Layer
+    _stood_in_for = False  # whether the class is ours, as the user's module is missing
 
     def __getattr__(self, name: str) -> Any:
         if "user" not in self.__dict__:
@@ -59,7 +60,7 @@ class PythonLayer(Layer):
             ours = stand_in(param.module, param.layer)
             if ours is None:
                 raise self.error(f"{problem}{missing_part(param.module)}") from None
-            cls = ours
+            cls, self._stood_in_for = ours, True
         except CaffeError as problem:
             raise self.error(str(problem)) from None
         except Exception as problem:
@@ -95,6 +96,8 @@ class PythonLayer(Layer):
         try:
             return action(*args)
         except Exception as problem:
+            if self._stood_in_for and isinstance(problem, CaffeError):
+                raise
             raise self._failed(what, problem) from problem
 
     def _failed(self, what: str, problem: Exception) -> UsersError:

@@ -141,10 +141,11 @@ def create(layer_param: LayerParameter, phase: int = TRAIN, place: Place = Place
 
 
 def _hint(name: str) -> str:
-    """The rest of the sentence: the fork that has the type, the nearest known type, or all if none is near."""
+    """The rest of the sentence: the fork that has the type, the nearest known type, or what one can do without."""
     fork = fork_of_type(name)
     if fork:
         return addition(fork, name)
-    known = layer_type_list()
-    needed = "" if name else '; give the layer one, such as type: "ReLU"'
-    return did_you_mean(name, known, f"{needed}; the known types are {', '.join(known)}.")
+    if not name:
+        return '; give the layer one, such as type: "ReLU".'
+    own = "; it is no type of Caffe's nor of a fork that is known: a Python layer can compute it."
+    return did_you_mean(name, layer_type_list(), own)

@@ -107,6 +107,26 @@ _FIELDS: dict[str, dict[str, str]] = {
         "BatchNormParameter": "disable_mean disable_variance scale_filler bias_filler engine",
         "ConvolutionParameter": "cudnn_convolution_algo_seeker shape_offset",
     },
+    "Synopsys Caffe": {
+        "LayerParameter": "squeeze_convolution_param squeeze_inner_product_param batch_reduction_param",
+        "ConvolutionParameter": "pad_type pad_l pad_r pad_t pad_b",
+        "PoolingParameter": "pad_type pad_l pad_r pad_t pad_b",
+    },
+    "C3D": {
+        "ConvolutionParameter": "kernel_depth temporal_stride temporal_pad",
+        "PoolingParameter": "kernel_depth temporal_stride temporal_pad",
+    },
+    "ports of YOLO": {
+        "LayerParameter": "region_param region_loss_param detection_loss_param eval_detection_param box_data_param "
+        "yolov3_param yolo_detection_output_param yolov3_detection_output_param"
+    },
+    "ports of CTC": {
+        "LayerParameter": "ctc_loss_param ctc_decoder_param warpctc_param continuation_indicator_param ",
+    },
+    "ports of DenseNet": {"LayerParameter": "denseblock_param dense_block_param"},
+    "ports of spatial transformers": {"LayerParameter": "st_param st_loss_param"},
+    "converters from other frameworks": {"LayerParameter": "squeeze_param"},
+    "FlowNet's first version": {"LayerParameter": "downsample_param"},
 }
 
 # For each fork, the layer types it added.
@@ -124,7 +144,27 @@ _TYPES = {
     "FlowNet": "CustomData Correlation Resample DataAugmentation FlowWarp",
     "caffe-lstm": "Lstm",
     "caffe-windows": "FocalLoss MarginInnerProduct LargeMarginInnerProduct",
+    "SphereFace": "MarginInnerProduct",
+    "ports of OHEM": "SoftmaxWithLossOHEM",
+    "HED": "ImageLabelmapData",
+    "ports of YOLO": "RegionLoss EvalDetection BoxData DetectionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput",
+    "ports of CTC": "CtcLoss CTCLoss CTCDecoder CTCGreedyDecoder CTCBeamSearchDecoder WarpCTC WarpCTCLoss "
+    "ContinuationIndicator",
+    "ports of DenseNet": "DenseBlock",
+    "ports of spatial transformers": "SpatialTransformer",
+    "XNOR-Net's port": "BinaryConvolution BinaryInnerProduct",
+    "Synopsys Caffe": "SqueezeConvolution SqueezeInnerProduct BatchReduction",
+    "converters from other frameworks": "Squeeze",
+    "FlowNet's first version": "Downsample",
 }
+
+# For each fork from before Caffe's types were strings, the types that it added to V1's enum.
+_V1_TYPES = {"C3D": "VIDEO_DATA CONVOLUTION3D CONVOLUTION_3D POOLING3D POOLING_3D"}
+
+_TWO_DATA = "in Caffe, two Data layers, one of images and one of images of labels, in the same order, give both"
+_ENLARGE = "in Caffe, a Deconvolution with a bilinear weight_filler and lr_mult: 0 enlarges"
+_PADS = "in Caffe, pad_h and pad_w pad both sides alike; a Crop afterwards takes off what one side has too many"
+_DENSE = "in Caffe, its layers are written out: BatchNorm, Scale, ReLU, Convolution, Concat with the block's bottom"
 
 # What of Caffe comes nearest, or is the same.
 _INSTEAD = {
@@ -134,11 +174,40 @@ _INSTEAD = {
         ("Lstm", "lstm_param"), "in Caffe, an LSTM has a recurrent_param, and time x batch inputs with a second bottom"
     ),
     **dict.fromkeys(("stagelr", "stageiter"), 'in Caffe, lr_policy: "multistep" goes by gamma and stepvalue'),
+    **dict.fromkeys(("Squeeze", "squeeze_param"), "in Caffe, a Reshape or a Flatten does it"),
+    **dict.fromkeys(("Resample", "resample_param"), _ENLARGE),
+    **dict.fromkeys(("Downsample", "downsample_param"), "in Caffe, a Pooling with pool: AVE makes smaller"),
+    **dict.fromkeys(("DenseBlock", "denseblock_param", "dense_block_param"), _DENSE),
+    **dict.fromkeys(
+        ("ContinuationIndicator", "continuation_indicator_param"),
+        "in Caffe, a Concat with axis: 0 of two DummyData, 1 x N zeros and T-1 x N ones, makes the same",
+    ),
+    **dict.fromkeys(("ImageLabelmapData", "DenseImageData", "ImageSegData", "dense_image_data_param"), _TWO_DATA),
+    **dict.fromkeys(("pad_l", "pad_r", "pad_t", "pad_b"), _PADS),
+    **dict.fromkeys(
+        ("CONVOLUTION3D", "CONVOLUTION_3D"),
+        "in Caffe, a Convolution of bottoms N x C x L x H x W, in a layer { }, is one over three axes",
+    ),
+    **dict.fromkeys(
+        ("kernel_depth", "temporal_stride", "temporal_pad"),
+        "in Caffe, kernel_size, stride and pad of a Convolution are given once for each axis",
+    ),
+    "VIDEO_DATA": "in Caffe, an HDF5Data hands on blobs of any shape, such as N x C x L x H x W",
+    "quantization_param": "leave it out, and give the layer the type without Ristretto, to compute in float32",
+    **dict.fromkeys(
+        ("ConvolutionRistretto", "DeconvolutionRistretto", "LRNRistretto"),
+        "in Caffe, the type without Ristretto computes in float32",
+    ),
+    "FcRistretto": "in Caffe, an InnerProduct computes the same in float32",
+    "global_grad_scale": "leave it out: it keeps gradients in float16 from vanishing, and here they are float32",
+    **dict.fromkeys(("max_epoch", "epoch_size", "test_interval_epoch"), "in Caffe, all counts are of iterations"),
+    **dict.fromkeys(("crop_h", "crop_w", "crop_height", "crop_width"), "in Caffe, crop_size cuts out squares"),
 }
 
 
 def fork_of(message: str, field: str) -> str | None:
     """The forks whose message has the field, as in `SSD or Intel Caffe`; None if no known one has it."""
+    message = message.removeprefix("V1") if message == "V1LayerParameter" else message
     return _joined([fork for fork, added in _FIELDS.items() if field in added.get(message, "").split()])
 
 
@@ -149,19 +218,39 @@ def fork_of_type(layer_type: str) -> str | None:
 
 def fork_of_v1_type(name: str) -> str | None:
     """The same for a type as V1 layers have it, such as `ROI_POOLING`."""
-    plain = name.replace("_", "").lower()
+    old = _joined([fork for fork, added in _V1_TYPES.items() if name in added.split()])
+    return old or fork_of_type(_of_v1(name))
+
+
+def addition(fork: str, name: str) -> str:
+    """The end of a sentence that refuses what a fork added, with what one can do.
+
+    Args:
+        fork: see `fork_of`.
+        name: a field, or a layer type, as V1 spells it or as a string.
+    """
+    instead = _INSTEAD.get(name) or _INSTEAD.get(_of_v1(name)) or _needs(fork, name)
+    return f"; it is an addition of {fork}, which is not in Caffe; {instead}."
+
+
+def _needs(fork: str, name: str) -> str:
+    code = f"it needs code of {'one of these forks' if _OR in fork else 'that fork'}"
+    if name.islower() and not name.endswith("_param"):
+        return f"{code}: leave it out for what Caffe does"
+    return f"{code}, or a Python layer that does the same"
+
+
+def _of_v1(name: str) -> str:
+    """The type that forks have as a string for one of V1's spelling; the name itself if there is none."""
     types = {added.lower(): added for names in _TYPES.values() for added in names.split()}
-    return fork_of_type(types[plain]) if plain in types else None
+    return types.get(name.replace("_", "").lower(), name) if name.isupper() else name
 
 
-def addition(fork: str, name: str = "") -> str:
-    """The end of a sentence that refuses what a fork added, with what to write instead where that is known."""
-    instead = f"; {_INSTEAD[name]}" if name in _INSTEAD else ""
-    return f"; it is an addition of {fork}, which is not in Caffe{instead}."
+_OR = " or "
 
 
 def _joined(forks: list[str]) -> str | None:
-    return " or ".join(forks[:3]) if forks else None
+    return _OR.join(forks[:3]) if forks else None
 
 
 # -- what is taken -----------------------------------------------------------------------------------------
