@@ -39,6 +39,7 @@ NOT_THERE = {
     ("Deconvolution", "no-axes"),
     ("DummyData", "basic"),
     ("Pooling", "MAX-indices"),
+    ("Pooling", "MAX-volume-indices"),
     ("Pooling", "STOCHASTIC-test"),
     ("Pooling", "STOCHASTIC-train"),
     ("SPP", "STOCHASTIC"),
