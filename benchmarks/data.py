@@ -158,12 +158,12 @@ def prefetched(source: Source, **transform: Any) -> Loop:
 
 
 def hdf5_rows(folder: Path) -> Loop:
-    feed = RowFeed([str(folder / "mnist.h5")], ["data", "label"])
-    out = [np.empty((BATCH, *shape), np.float32) for shape in feed.shapes]
+    feed = RowFeed([str(folder / "mnist.h5")], ["data", "label"], BATCH)
+    batch = feed.fill(None)
 
     def loop() -> int:
         for _ in range(100):
-            feed.fill(out)
+            feed.fill(batch)
         return 100 * BATCH
 
     return loop

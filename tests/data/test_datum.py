@@ -93,7 +93,7 @@ def feed_of(folder: Path, values: list[bytes], batch_size: int, shuffle: bool = 
 
 def test_batches_of_several_labels(tmp_path: Path) -> None:
     feed = feed_of(tmp_path / "db", [datum(unpacked(i, -i)) for i in range(3)], 4)
-    assert feed.shapes() == ((4, 1, 1, 2), (4, 2))
+    assert feed.shapes() == [(4, 1, 1, 2), (4, 2)]
     batch = feed.fill(None)
     np.testing.assert_array_equal(batch.labels, [[0, 0], [1, -1], [2, -2], [0, 0]])
     again = feed.fill(batch)

@@ -38,6 +38,8 @@ NOT_THERE = {
     ("Deconvolution", "batch-axes"),
     ("Deconvolution", "no-axes"),
     ("DummyData", "basic"),
+    ("Im2col", "no-axes"),
+    ("Im2col", "one-axis"),
     ("Pooling", "MAX-indices"),
     ("Pooling", "MAX-volume-indices"),
     ("Pooling", "STOCHASTIC-test"),
@@ -291,7 +293,7 @@ def write(folder: Path, text: str) -> str:
 
 
 def test_all_that_cannot_be_exported_is_said_at_once() -> None:
-    text = inputs(x=[2, 3, 4, 4]) + layer("a", "Im2col", ["x"], ["a"], "convolution_param { kernel_size: 2 }")
+    text = inputs(x=[2, 3, 4, 4], l=[2]) + layer("a", "Filter", ["x", "l"], ["a"])
     text += layer("r", "ReLU", ["a"], ["a"])
     text += layer("b", "Pooling", ["x"], ["b"], "pooling_param { pool: STOCHASTIC kernel_size: 2 }")
     text += layer("c", "BatchNorm", ["a"], ["c"], "batch_norm_param { use_global_stats: false }")
@@ -299,13 +301,15 @@ def test_all_that_cannot_be_exported_is_said_at_once() -> None:
         export(Net(net_param(text), TEST))
     sentence = str(problem.value)
     assert sentence.startswith("The net cannot be an ONNX model, because of 3 layer(s): ")
-    for part in ('layer "a" (Im2col)', 'layer "b" (Pooling)', 'layer "c" (BatchNorm)'):
+    for part in ('layer "a" (Filter)', 'layer "b" (Pooling)', 'layer "c" (BatchNorm)'):
         assert part in sentence
 
 
 def test_a_net_to_train_is_refused(tmp_path: Path) -> None:
     text = inputs(x=[2, 3], label=[2]) + inner_product("fc", "x", 3) + softmax_loss("fc")
-    with pytest.raises(CaffeError, match=r'layer "loss" \(SoftmaxWithLoss\): there is nothing like this type in ONNX'):
+    with pytest.raises(
+        CaffeError, match=r'layer "loss" \(SoftmaxWithLoss\): there is nothing like this type in ONNX; make the'
+    ):
         export(Net(net_param(text), TEST))
     with pytest.raises(CaffeError, match="Expected a net with inputs and outputs"):
         export(Net(net_param(""), TEST))

@@ -27,14 +27,22 @@ class Batch:
     """What a forward pass takes, and where reading goes on after it.
 
     Attributes:
-        data: batch x C x H x W, float32.
-        labels: batch, or batch x k for records with k labels each, float32.
+        tops: an array for each top that the layer may have, float32: of images and labels, or of rows.
         after: the feed's state once this batch has been delivered.
     """
 
-    data: NDArray[np.float32]
-    labels: NDArray[np.float32]
+    tops: list[NDArray[np.float32]]
     after: FeedState = field(default_factory=dict)
+
+    @property
+    def data(self) -> NDArray[np.float32]:
+        """Images, batch x C x H x W."""
+        return self.tops[0]
+
+    @property
+    def labels(self) -> NDArray[np.float32]:
+        """Their labels: batch, or batch x k for records with k labels each."""
+        return self.tops[1]
 
 
 class Feed:
@@ -44,8 +52,8 @@ class Feed:
         # Not the threads the net computes with at the same time: a feed that took them would hold it up.
         self._pool = Pool("decode")
 
-    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The shapes of the next batch's data and labels."""
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of the next batch's arrays."""
         raise NotImplementedError
 
     def state(self) -> FeedState:
@@ -111,10 +119,10 @@ class RecordFeed(Feed):
         self._position = 0
         self._pieces = Pieces(source, batch_size)
 
-    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The shapes of the next batch's data and labels; as in Caffe, its first record decides."""
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of the next batch's images and labels; as in Caffe, its first record decides."""
         first = self._source.read(self._position, 1)
-        return self._shape_of(first.images[0]), self._label_shape(first)
+        return [self._shape_of(first.images[0]), self._label_shape(first)]
 
     def state(self) -> FeedState:
         """Where the next batch begins: `position`, if there are such, `shuffle_seed` and `generator`."""
@@ -201,7 +209,7 @@ class RecordFeed(Feed):
         if batch is not None and batch.data.shape == shape and batch.labels.shape == label_shape:
             return batch
         try:
-            return Batch(np.empty(shape, np.float32), np.empty(label_shape, np.float32))
+            return Batch([np.empty(shape, np.float32), np.empty(label_shape, np.float32)])
         except MemoryError:
             raise CaffeError(f"not enough memory for batches of shape {list(shape)}.") from None
 

@@ -247,8 +247,8 @@ class WindowFeed(Feed):
                 )
         self._shape = (batch_size, 3, cutter.crop, cutter.crop)
 
-    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        return self._shape, self._shape[:1]
+    def shapes(self) -> list[tuple[int, ...]]:
+        return [self._shape, self._shape[:1]]
 
     def state(self) -> FeedState:
         words, position = self._generator.get_state()
@@ -259,7 +259,7 @@ class WindowFeed(Feed):
 
     def _fill(self, batch: Batch | None) -> Batch:
         if batch is None:
-            batch = Batch(np.empty(self._shape, np.float32), np.empty(self._shape[0], np.float32))
+            batch = Batch([np.empty(shape, np.float32) for shape in self.shapes()])
         chosen = list(self._draw())
         batch.labels[:] = [label for _, label, _, _ in chosen]
         data = batch.data

@@ -69,21 +69,35 @@ def weight(g: Graph, item: Item, index: int, values: np.ndarray | None = None) -
 
 @converts("Convolution", "Deconvolution")
 def _convolution(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
-    layer, window = item.layer, item.layer.window
-    if layer.axis != 1:
-        raise item.cannot(f"ONNX has channels on axis 1 alone, they are on axis {layer.axis}.")
-    if not window.kernel:
-        raise item.cannot("ONNX convolves over one axis or more, its bottom has none behind the channels.")
+    layer = item.layer
+    attributes = _window(item, layer.window, item.param.convolution_param.group)
     kind = "ConvTranspose" if layer.transposed else "Conv"
     parameters = [weight(g, item, i) for i in range(len(layer.blobs))]
-    attributes: dict[str, Any] = {
+    return [g.add(kind, value, *parameters, **attributes) for value in x]
+
+
+@converts("Im2col")
+def _im2col(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
+    """A convolution of each channel by itself, with a filter for each tap."""
+    window, channels = item.layer.window, item.bottoms[0].length(1)
+    taps = prod(window.kernel)
+    filters = np.tile(np.eye(taps).reshape(taps, 1, *window.kernel), (channels, *[1] * (len(window.kernel) + 1)))
+    return [g.add("Conv", x[0], g.constant(filters), **_window(item, window, channels))]
+
+
+def _window(item: Item, window: Window, group: int) -> dict[str, Any]:
+    """The attributes of Conv and ConvTranspose."""
+    if item.layer.axis != 1:
+        raise item.cannot(f"ONNX has channels on axis 1 alone, they are on axis {item.layer.axis}.")
+    if not window.kernel:
+        raise item.cannot("ONNX convolves over one axis or more, its bottom has none behind the channels.")
+    return {
         "kernel_shape": list(window.kernel),
         "strides": list(window.stride),
         "pads": [*window.pad, *window.pad],
         "dilations": list(window.dilation),
-        "group": item.param.convolution_param.group,
+        "group": group,
     }
-    return [g.add(kind, value, *parameters, **attributes) for value in x]
 
 
 @converts("Pooling")
@@ -443,6 +457,12 @@ def _recurrent(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
         y = g.add("MatMul", y, weight(g, item, last - 1, item.blob(last - 1).T))
         y = g.add("Tanh", g.add("Add", y, weight(g, item, last)))
     return [y, *(str(state) for state in before)][: len(item.tops)]
+
+
+@converts("LSTMUnit")
+def _lstm_unit(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
+    hidden, cell = _lstm_step(g, x[1], g.add("Unsqueeze", x[2], g.ints(2)), x[0])
+    return [str(cell), str(hidden)]
 
 
 def _each(g: Graph, value: str, steps: int) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError, MissingExtra
+from pycaffe_lite.layers.registry import layer_class
 from pycaffe_lite.net import Net
 from pycaffe_lite.tools.export_onnx.fold import fold as fold_graph
 from pycaffe_lite.tools.export_onnx.graph import FixedBatch, Form, Graph
@@ -136,7 +137,9 @@ def _convert(graph: Graph, item: Item, values: Sequence[str], problems: list[str
     kind = item.param.type
     try:
         if kind not in CONVERT:
-            raise item.cannot("there is nothing like this type in ONNX.")
+            learns = layer_class(kind).loss_weight or kind == "Accuracy"
+            hint = "; make the net to run with deploy." if learns or not item.bottoms else "."
+            raise item.cannot(f"there is nothing like this type in ONNX{hint}")
         return list(CONVERT[kind](graph, item, values))
     except CaffeError as problem:
         problems.append(str(problem))
