@@ -36,6 +36,7 @@ COMMANDS = {
     "plot-log": "Draw what training logs show.",
     "deploy": "Make the net to run from the net to train.",
     "export-weights": "Write parameters as npz or safetensors.",
+    "export-onnx": "Make an ONNX model of a net and its weights.",
     "data-info": "Show what is in a source of data.",
     "classify": "Say what images show.",
     "detect": "Say what windows of images show.",

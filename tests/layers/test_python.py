@@ -74,20 +74,20 @@ def test_a_module_that_is_not_there_is_named_whole(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", listed)
     with pytest.raises(CaffeError) as caught:
-        net_of(tmp_path, 'module: "rpn.proposal_layer" layer: "ProposalLayer"')
+        net_of(tmp_path, 'module: "rpn.my_layer" layer: "MyLayer"')
     searched = (
         f"in PYTHONPATH ({'/one, /two' if listed else 'which is not set'}), or beside the prototxt in {tmp_path};"
     )
-    assert 'expected python_param { module: "rpn.proposal_layer" } to be a Python module' in str(caught.value)
-    assert f"found no rpn/proposal_layer.py in the working folder {os.getcwd()}, {searched}" in str(caught.value)
+    assert 'expected python_param { module: "rpn.my_layer" } to be a Python module' in str(caught.value)
+    assert f"found no rpn/my_layer.py in the working folder {os.getcwd()}, {searched}" in str(caught.value)
     assert str(caught.value).endswith("; put the folder that has rpn into PYTHONPATH.")
 
 
 def test_a_package_without_the_module_is_named(tmp_path: Path) -> None:
     (tmp_path / "rpn").mkdir()
     (tmp_path / "rpn/__init__.py").write_text("")
-    with pytest.raises(CaffeError, match=rf"rpn/proposal_layer.py .*; rpn was found as {tmp_path}/rpn, without it.$"):
-        net_of(tmp_path, 'module: "rpn.proposal_layer" layer: "ProposalLayer"')
+    with pytest.raises(CaffeError, match=rf"rpn/my_layer.py .*; rpn was found as {tmp_path}/rpn, without it.$"):
+        net_of(tmp_path, 'module: "rpn.my_layer" layer: "MyLayer"')
 
 
 # -- finding the module --------------------------------------------------------------------------------------

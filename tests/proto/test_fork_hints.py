@@ -48,8 +48,6 @@ TYPES = [
 ]
 V1_TYPES = ["VIDEO_DATA", "CONVOLUTION3D", "POOLING3D", "POOLING_3D"]
 FIELDS = [
-    "shuffle_channel_param { group: 3 }",
-    "reorg_param { stride: 2 }",
     "denseblock_param { numTransition: 2 }",
     "st_param { to_compute_dU: false }",
     "convolution_param { pad_l: 1 }",

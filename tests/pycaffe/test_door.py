@@ -99,18 +99,21 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_same_names_in_all_ways(way: str) -> None:
+    name = "pycaffe_lite" if way == "page" else "caffe"
     code = WAYS[way] + (
         "p = caffe.proto.caffe_pb2.NetParameter()\n"
         "net = caffe.Net(p, caffe.TEST)\n"
         "caffe.log('quiet')\n"
-        "caffe.layers, caffe.proto\n"
+        f"from {name} import layers as L, params as P\n"
+        "n = caffe.NetSpec(); n.d = L.Input(shape={'dim': [1, 2, 4, 4]}); n.p = caffe.layers.Pooling(n.d, "
+        "pool=P.Pooling.AVE, kernel_size=2)\n"
+        "assert caffe.Net(n.to_proto(), caffe.TEST).blobs['p'].shape == (1, 2, 3, 3)\n"
         "assert caffe.pycaffe._Net_forward is caffe.Net.forward\n"
         "assert caffe._caffe.RawBlobVec and caffe.SGDSolver is caffe._caffe.SGDSolver\n"
         "assert callable(caffe.log) and 'Net' in dir(caffe)\n"
         "try: caffe.nothing\n"
         "except AttributeError as problem: print(problem)\n"
     )
-    name = "pycaffe_lite" if way == "page" else "caffe"
     path = os.pathsep.join([door.FOLDER, BARE]) if way == "path" else BARE
     if way != "page":
         code += (

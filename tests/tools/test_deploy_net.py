@@ -183,6 +183,19 @@ def test_what_becomes_of_a_loss(loss: str, expected: list[str], tmp_path: Path) 
         assert param.layer[-1].softmax_param.axis == -1
 
 
+def test_a_loss_that_is_there_in_training_alone_tells_the_prediction(tmp_path: Path) -> None:
+    text = inputs(x=[2, 3], label=[2]) + inner_product("fc", "x", 3)
+    text += softmax_loss("fc", more="include { phase: TRAIN }")
+    text += layer("accuracy", "Accuracy", ["fc", "label"], ["accuracy"], "include { phase: TEST }")
+    assert types(deployed(write(tmp_path, text))) == ["Input", "InnerProduct", "Softmax"]
+
+
+def test_without_any_loss_what_is_measured_stays(tmp_path: Path) -> None:
+    text = inputs(x=[2, 3], label=[2]) + inner_product("fc", "x", 3)
+    text += layer("accuracy", "Accuracy", ["fc", "label"], ["accuracy"])
+    assert types(deployed(write(tmp_path, text))) == ["Input", "InnerProduct"]
+
+
 def test_an_output_that_is_not_measured_keeps_its_label(tmp_path: Path) -> None:
     text = inputs(x=[2, 3], label=[2]) + layer("both", "Concat", ["x", "x"], ["both"])
     text += layer("filter", "Filter", ["both", "label"], ["some"])

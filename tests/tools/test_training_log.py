@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,13 @@ def test_new_years_eve_without_a_year() -> None:
 )
 def test_what_is_no_log_has_no_runs(text: str) -> None:
     assert read_log(text.splitlines()) == []
+
+
+def test_an_endless_line_is_soon_over() -> None:
+    """As in a file that is no log: the expressions that look for outputs must not meet all of it at every place."""
+    begin = time.perf_counter()
+    assert [row.iteration for row in one("Iteration 1, loss = 2\n" + "Train net output #0: " * 200_000).train] == [1]
+    assert time.perf_counter() - begin < 5
 
 
 def test_damaged_lines_do_no_harm() -> None:

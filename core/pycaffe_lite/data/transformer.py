@@ -24,6 +24,17 @@ ImageShape = tuple[int, int, int]
 _CACHED = 1 << 16  # elements
 
 
+VARIATIONS = ("resize_param", "noise_param", "distort_param", "expand_param", "emit_constraint")
+"""What SSD adds to transform_param."""
+
+
+def _refuse_variations(param: TransformationParameter) -> None:
+    """Raises a CaffeError for variations of images that are read but not carried out."""
+    for name in VARIATIONS:
+        if param.HasField(name):
+            raise CaffeError(f"{name}, an addition of SSD to transform_param, is not carried out here; leave it out.")
+
+
 def draws_words(param: TransformationParameter, phase: int) -> bool:
     """Whether images are transformed by chance: mirrored, or cropped for training."""
     return bool(param.mirror or (param.crop_size and phase == TRAIN))
@@ -52,6 +63,7 @@ class Transformer:
             raise CaffeError("expected force_color or force_gray, got both.")
         if param.HasField("mean_file") and len(param.mean_value):
             raise CaffeError("expected mean_file or mean_value, got both.")
+        _refuse_variations(param)
         self._crop = int(param.crop_size)
         self._mirror = bool(param.mirror)
         self._random_crop = bool(self._crop and phase == TRAIN)

@@ -22,6 +22,10 @@ from pycaffe_lite.layers.contract import Layer
 from pycaffe_lite.words import did_you_mean
 
 
+class MissingModule(CaffeError):
+    """There is no such module."""
+
+
 def find_class(module: str, name: str, folder: str) -> type[Layer]:
     """The class of a Python layer.
 
@@ -30,7 +34,8 @@ def find_class(module: str, name: str, folder: str) -> type[Layer]:
         folder: where the module is looked for after the working folder and PYTHONPATH.
 
     Raises:
-        CaffeError: there is no such module, or no such class in it, or it is no layer.
+        MissingModule: there is no such module.
+        CaffeError: there is no such class in it, or it is no layer.
         Exception: whatever the module's own code raises.
     """
     if not module or not name or module.startswith((".", "/")):
@@ -43,7 +48,7 @@ def find_class(module: str, name: str, folder: str) -> type[Layer]:
     except ModuleNotFoundError as problem:
         if problem.name != module and not module.startswith(f"{problem.name}."):
             raise
-        raise CaffeError(_no_module(module, str(problem.name), folder)) from None
+        raise MissingModule(_no_module(module, str(problem.name), folder)) from None
     return _class_of(loaded, name)
 
 

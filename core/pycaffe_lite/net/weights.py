@@ -54,6 +54,7 @@ def fit(layers: Sequence[Layer], sources: Sequence[LayerWeights], path: str) -> 
     fitted = []
     for source in sources:
         if source.name in by_name:
+            by_name[source.name].fit_stored(len(source.blobs))
             fitted.append(Fitted(by_name[source.name], _fitting(by_name[source.name], source.blobs, path)))
         else:
             log.info(f"Ignoring source layer {source.name}")
@@ -80,6 +81,7 @@ def share_layers(layers: Sequence[Layer], others: Sequence[Layer]) -> None:
             log.info(f"Ignoring source layer {source.name}")
             continue
         layer = by_name[source.name]
+        layer.fit_stored(len(source.blobs))
         shapes, theirs = ([shape_text(blob.shape) for blob in which.blobs] for which in (layer, source))
         if shapes != theirs:
             raise layer.error(

@@ -1,8 +1,9 @@
 """What forks of Caffe added to the schema: whose a name is, so that errors can say so, and what of it is taken.
 
-Files of these forks are found everywhere. A field is taken, with a line in the log, if the net computes the same
-without it: it says where or how fast something is computed, or has the one value for which the fork does what Caffe
-does, or Caffe has another name for it. All others are refused.
+Files of these forks are found everywhere. The layers of theirs that are computed here are in the schema and in the
+table of layer types; the names in this table are only recognised. A field is taken, with a line in the log, if the net
+computes the same without it: it says where or how fast something is computed, or has the one value for which the fork
+does what Caffe does, or Caffe has another name for it. All others are refused.
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ Scalar = int | float | bool | str
 
 _SSD = {
     "SolverParameter": "eval_type ap_version show_per_class_result",
-    "TransformationParameter": "resize_param noise_param distort_param expand_param emit_constraint crop_h crop_w",
-    "LayerParameter": "annotated_data_param detection_evaluate_param detection_output_param "
-    "multibox_loss_param norm_param permute_param prior_box_param video_data_param",
+    "TransformationParameter": "crop_h crop_w",
+    "LayerParameter": "video_data_param",
 }
 
 # For each fork, the fields it added to each message.
@@ -47,38 +47,35 @@ _FIELDS: dict[str, dict[str, str]] = {
         "SolverParameter": f"{_SSD['SolverParameter']} disabled_update engine local_lr_auto local_gw_ratio",
         "LayerParameter": f"{_SSD['LayerParameter']} engine multinode mn_activation_param "
         "mn_grad_compress_param split_param spatial_dropout_param continuation_indicator_param "
-        "quantization_param roi_pooling_param psroi_pooling_param smooth_l1_loss_param "
-        "box_annotator_ohem_param",
+        "quantization_param box_annotator_ohem_param",
         "TransformationParameter": f"{_SSD['TransformationParameter']} random_resize_param "
         "random_aspect_ratio_param flow",
         "LossParameter": "pre_fixed_normalizer label_smoothing",
         "FillerParameter": "scale",
     },
     "Faster R-CNN": {
-        "LayerParameter": "roi_pooling_param smooth_l1_loss_param",
         "DropoutParameter": "scale_train",
     },
     "R-FCN": {
-        "LayerParameter": "psroi_pooling_param box_annotator_ohem_param roi_pooling_param smooth_l1_loss_param",
+        "LayerParameter": "box_annotator_ohem_param",
     },
     "SegNet": {
-        "LayerParameter": "bn_param upsample_param dense_image_data_param",
+        "LayerParameter": "dense_image_data_param",
         "LossParameter": "weight_by_label_freqs class_weighting",
         "DropoutParameter": "sample_weights_test",
     },
     "ENet": {
-        "LayerParameter": "bn_param upsample_param dense_image_data_param spatial_dropout_param",
+        "LayerParameter": "dense_image_data_param spatial_dropout_param",
         "LossParameter": "weight_by_label_freqs class_weighting",
     },
     "DeepLab": {
-        "LayerParameter": "bn_param interp_param seg_accuracy_param densecrf_param mat_read_param "
+        "LayerParameter": "densecrf_param mat_read_param "
         "mat_write_param unpooling_param softmaxloss_param adaptive_bias_channel_param "
         "domain_transform_param",
         "ConvolutionParameter": "hole hole_h hole_w",
         "ImageDataParameter": "label_type",
         "TransformationParameter": "crop_width crop_height",
     },
-    "PSPNet": {"LayerParameter": "bn_param interp_param"},
     "CRF-RNN": {"LayerParameter": "multi_stage_meanfield_param"},
     "OpenPose": {
         "LayerParameter": "op_transform_param cpm_transform_param imresize_param nms_param",
@@ -92,15 +89,15 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
     "FlowNet": {
         "LayerParameter": "custom_data_param correlation_param resample_param augmentation_param "
-        "l1_loss_param coeff_schedule_param flow_warp_param",
+        "coeff_schedule_param flow_warp_param",
     },
     "caffe-windows": {
-        "LayerParameter": "bn_param local_param insanity_param triplet_loss_param roi_pooling_param "
+        "LayerParameter": "local_param insanity_param "
         "eltwise_affine_param sub_region_param noise_param hotspot_param predict_box_param mil_data_param "
-        "mil_param fcn_data_param center_loss_param flip_param inner_distance_param normalize_param "
+        "mil_param fcn_data_param flip_param inner_distance_param normalize_param "
         "general_contrastive_loss_param soft_contrastive_loss_param general_triplet_loss_param "
-        "soft_truncation_param proposal_param psroi_pooling_param pairwise_param smoothl1_param "
-        "permute_param truncation_param nca_param largemargin_inner_product_param "
+        "soft_truncation_param pairwise_param smoothl1_param "
+        "truncation_param nca_param largemargin_inner_product_param "
         "label_specific_rescale_param infimum_loss_param resize_param margin_inner_product_param "
         "feature_decay_loss_param confidence_penalty_loss_param focal_loss_param "
         "label_specific_margin_param channel_scale_param label_specific_affine_param "
@@ -121,50 +118,38 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
     "ports of YOLO": {
         "LayerParameter": "region_param region_loss_param detection_loss_param eval_detection_param box_data_param "
-        "yolov3_param yolo_detection_output_param yolov3_detection_output_param "
-        "reorg_param",
+        "yolov3_param yolo_detection_output_param yolov3_detection_output_param"
     },
     "ports of CTC": {
-        "LayerParameter": "ctc_loss_param ctc_decoder_param warpctc_param continuation_indicator_param "
-        "reverse_param transpose_param",
+        "LayerParameter": "ctc_loss_param ctc_decoder_param warpctc_param continuation_indicator_param ",
     },
     "ports of DenseNet": {"LayerParameter": "denseblock_param dense_block_param"},
     "ports of spatial transformers": {"LayerParameter": "st_param st_loss_param"},
-    "ShuffleNet's port": {"LayerParameter": "shuffle_channel_param"},
     "converters from other frameworks": {"LayerParameter": "squeeze_param"},
     "FlowNet's first version": {"LayerParameter": "downsample_param"},
 }
 
 # For each fork, the layer types it added.
 _TYPES = {
-    "SSD": "AnnotatedData DetectionEvaluate DetectionOutput MultiBoxLoss Normalize Permute PriorBox SmoothL1Loss "
-    "VideoData",
-    "Faster R-CNN": "ROIPooling SmoothL1Loss",
-    "R-FCN": "PSROIPooling BoxAnnotatorOHEM SmoothL1LossOHEM",
-    "SegNet": "BN Upsample DenseImageData",
-    "DeepLab": "BN Interp SegAccuracy ImageSegData DenseCRF MatRead MatWrite",
-    "PSPNet": "BN Interp",
-    "ENet": "BN Upsample SpatialDropout",
+    "SSD": "VideoData",
+    "R-FCN": "BoxAnnotatorOHEM SmoothL1LossOHEM",
+    "SegNet": "DenseImageData",
+    "DeepLab": "ImageSegData DenseCRF MatRead MatWrite",
+    "ENet": "SpatialDropout",
     "CRF-RNN": "MultiStageMeanfield",
     "OpenPose": "OPData CPMData ImResize Nms",
     "NVCaffe": "DetectNetTransformation",
     "Ristretto": "ConvolutionRistretto FcRistretto LRNRistretto DeconvolutionRistretto",
     "CaffeOnSpark": "CoSData",
-    "FlowNet": "CustomData Correlation Resample DataAugmentation L1Loss FlowWarp",
-    "MobileNet's ports": "DepthwiseConvolution ConvolutionDepthwise ReLU6",
-    "ShuffleNet's port": "ShuffleChannel",
-    "SENet": "Axpy",
+    "FlowNet": "CustomData Correlation Resample DataAugmentation FlowWarp",
     "caffe-lstm": "Lstm",
-    "caffe-windows": "CenterLoss FocalLoss TripletLoss MarginInnerProduct LargeMarginInnerProduct",
+    "caffe-windows": "FocalLoss MarginInnerProduct LargeMarginInnerProduct",
     "SphereFace": "MarginInnerProduct",
     "ports of OHEM": "SoftmaxWithLossOHEM",
     "HED": "ImageLabelmapData",
-    "ports of YOLO": "RegionLoss EvalDetection BoxData DetectionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput "
-    "Reorg",
+    "ports of YOLO": "RegionLoss EvalDetection BoxData DetectionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput",
     "ports of CTC": "CtcLoss CTCLoss CTCDecoder CTCGreedyDecoder CTCBeamSearchDecoder WarpCTC WarpCTCLoss "
-    "ContinuationIndicator "
-    "Reverse Transpose",
-    "ports of Faster R-CNN": "Proposal",
+    "ContinuationIndicator",
     "ports of DenseNet": "DenseBlock",
     "ports of spatial transformers": "SpatialTransformer",
     "XNOR-Net's port": "BinaryConvolution BinaryInnerProduct",
@@ -185,20 +170,10 @@ _DENSE = "in Caffe, its layers are written out: BatchNorm, Scale, ReLU, Convolut
 _INSTEAD = {
     "hole": 'in Caffe it is "dilation"',
     "scale_bias": "in Caffe, a Scale layer with bias_term: true after the BatchNorm does it",
-    **dict.fromkeys(("BN", "bn_param"), "in Caffe, a BatchNorm and a Scale layer normalize"),
-    **dict.fromkeys(("Interp", "interp_param"), _ENLARGE),
     **dict.fromkeys(
         ("Lstm", "lstm_param"), "in Caffe, an LSTM has a recurrent_param, and time x batch inputs with a second bottom"
     ),
     **dict.fromkeys(("stagelr", "stageiter"), 'in Caffe, lr_policy: "multistep" goes by gamma and stepvalue'),
-    "DepthwiseConvolution": "it is taken as a Convolution where group and num_output are the same number",
-    "ConvolutionDepthwise": "in Caffe, a Convolution with group and num_output equal to the bottom's channels does it",
-    "ReLU6": "in Caffe, a Clip with min: 0, max: 6 and a top of its own does it",
-    "Axpy": "in Caffe, a Scale of two bottoms with axis: 0, after a Flatten of the factors, and an Eltwise do it",
-    **dict.fromkeys(
-        ("L1Loss", "l1_loss_param"),
-        "in Caffe, an Eltwise with coeff: 1 and -1, and a Reduction with operation: ASUM and a loss_weight do it",
-    ),
     **dict.fromkeys(("Squeeze", "squeeze_param"), "in Caffe, a Reshape or a Flatten does it"),
     **dict.fromkeys(("Resample", "resample_param"), _ENLARGE),
     **dict.fromkeys(("Downsample", "downsample_param"), "in Caffe, a Pooling with pool: AVE makes smaller"),
@@ -348,6 +323,11 @@ _SPELLINGS: dict[str, dict[str, Spelling]] = {
     },
     "DataParameter": {"cache": _BOOL, "threads": _INT, "parser_threads": _INT},
     "ImageDataParameter": {"cache": _BOOL, "threads": _INT, "prefetch": _INT},
+    "DetectionOutputParameter": {  # drawing on a screen or into a video, which changes no number
+        "visualize": _BOOL,
+        "visualize_threshold": Spelling("number"),
+        "save_file": _STRING,
+    },
     "DropoutParameter": {"scale_train": _ON, "sample_weights_test": _OFF},
     "PoolingParameter": {"ceil_mode": Spelling("bool", (), "round_mode", ((True, "CEIL"), (False, "FLOOR")))},
 }

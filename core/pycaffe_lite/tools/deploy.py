@@ -14,7 +14,7 @@ from pycaffe_lite.layers.registry import layer_class
 from pycaffe_lite.net import Net
 from pycaffe_lite.net.rules import filter_layers, insert_splits
 from pycaffe_lite.paths import read_text
-from pycaffe_lite.phase import TEST
+from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, NetState
 from pycaffe_lite.proto.printer import to_text
 from pycaffe_lite.proto.read import NetText, read_net
@@ -39,7 +39,8 @@ def deploy(path: str, *, batch: int | None = None, level: int = 0, stages: Seque
 
     Of its TEST net the data layers become Input layers of their shapes, losses the predictions they compute, and
     Accuracy goes with all that only it, labels and losses need. Everything else stays as it is written, with its
-    comments. A loss that another one of the same type on the same labels outweighs is there for training and goes.
+    comments. A loss that another one of the same type on the same labels outweighs is there for training and goes. Of
+    a TEST net without losses those of the TRAIN net tell the predictions.
 
     Args:
         path: the net, a prototxt; of an older form the upgraded one is used, without comments.
@@ -110,6 +111,8 @@ def _plan(text: NetText, state: NetState, batch: int | None) -> _Plan:
     locations = [text.location(i) for i in range(len(text.param.layer))]
     layers, places, left_out = filter_layers(text.param.layer, state, locations)
     insert_splits([_copy(layer) for layer in layers], places, left_out)  # for its errors: bottoms that nobody makes
+    if not _losses(layers):
+        layers, places = _with_losses_of_training(text, layers, places, state)
     graph = _Graph(layers)
     losses = _losses(layers)
     main = [i for i in losses if not _is_outweighed(i, losses, layers)]
@@ -126,6 +129,8 @@ def _plan(text: NetText, state: NetState, batch: int | None) -> _Plan:
             wanted.add(graph.makers[i][0])
         else:
             wanted.update([twin] if twin is not None else _predictions(graph, i))
+    if not main and not wanted:
+        wanted = {graph.makers[i][0] for i, layer in enumerate(layers) if layer.type == "Accuracy"}
     live = graph.above(wanted) | texts.keys()
     live |= {i for i, layer in enumerate(layers) if layer.type == "Silence" and live.issuperset(graph.makers[i])}
     if not live:
@@ -138,6 +143,20 @@ def _plan(text: NetText, state: NetState, batch: int | None) -> _Plan:
     numbers = [by_id.get(id(layer), -1) for layer in text.param.layer]
     kept = [texts.get(i, "") if i in live else None for i in numbers]
     return _Plan(kept, {layers[i].name for i in live})
+
+
+def _with_losses_of_training(
+    text: NetText, layers: Sequence[LayerParameter], places: Sequence[str], state: NetState
+) -> tuple[list[LayerParameter], list[str]]:
+    """The layers of a TEST net without losses, and among them the TRAIN net's losses on what the TEST net computes."""
+    train = NetState(phase=TRAIN, level=state.level, stage=state.stage)
+    locations = [text.location(i) for i in range(len(text.param.layer))]
+    trained, _, _ = filter_layers(text.param.layer, train, locations)
+    losses = [trained[i] for i in _losses(trained)]
+    tops = {name for layer in layers for name in layer.top}
+    wanted = {id(layer) for layer in layers} | {id(loss) for loss in losses if tops.issuperset(loss.bottom)}
+    kept = [i for i, layer in enumerate(text.param.layer) if id(layer) in wanted]
+    return [text.param.layer[i] for i in kept], [locations[i] for i in kept]
 
 
 def _copy(layer: LayerParameter) -> LayerParameter:

@@ -21,6 +21,7 @@ _TESTING = re.compile(r"^, Testing net(?: \(#(\d+)\))?")
 _FIELD = re.compile(rf"(?:^|[,;] *)([A-Za-z_]\w*) = ({_NUMBER})(?![\w.])", re.IGNORECASE)
 _TEST_LOSS = re.compile(rf"Test loss: ({_NUMBER})", re.IGNORECASE)
 _RESTORING = re.compile(r"(?:Resuming from |Restoring previous solver status)")
+_LONGEST = 4096
 _ENDS = ("Optimization Done.", "Optimization stopped early.")
 
 ITERATION, SECONDS, RATE = "NumIters", "Seconds", "LearningRate"  # as parse_log.py has them
@@ -127,7 +128,8 @@ class LogReader:
         self._runs[-1].ended = True
 
     def feed(self, line: str) -> None:
-        """Takes the next line."""
+        """Takes the next line; of a very long one, which is none of a log, its beginning."""
+        line = line[:_LONGEST]
         head = _HEAD.search(line)
         if head:
             self._time = self._time_of(head)
