@@ -1,6 +1,9 @@
 """Log lines in glog's form, which parse_log.py and the other readers of Caffe's logs know.
 
-I1124 06:18:47.337050 11186 solver.py:239] Iteration 100 (44.5 iter/s, 2.2s/100 iters), loss = 0.19
+I1124 06:18:47.337050 11186 solver.cpp:239] Iteration 100 (44.5 iter/s, 2.2s/100 iters), loss = 0.19
+
+A line that Caffe has, too, carries the file and the line where Caffe says it, since people's scripts look for these;
+its caller gives it as `at`. A line of our own carries the place of its caller.
 """
 
 from __future__ import annotations
@@ -43,26 +46,27 @@ def enabled(level: str = "I") -> bool:
     return _LEVELS.index(level) >= _LEVELS.index(_least)
 
 
-def info(message: str) -> None:
-    _log("I", message)
+def info(message: str, at: str = "") -> None:
+    _log("I", message, at)
 
 
-def warning(message: str) -> None:
-    _log("W", message)
+def warning(message: str, at: str = "") -> None:
+    _log("W", message, at)
 
 
-def error(message: str) -> None:
-    _log("E", message)
+def error(message: str, at: str = "") -> None:
+    _log("E", message, at)
 
 
-def _log(level: str, message: str) -> None:
+def _log(level: str, message: str, at: str) -> None:
     if not enabled(level):
         return
-    frame = sys._getframe(2)
-    source = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+    if not at:
+        frame = sys._getframe(2)
+        at = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
     now = time.time()
     stamp = time.strftime("%m%d %H:%M:%S", time.localtime(now)) + f".{int(now % 1 * 1e6):06d}"
-    _write(f"{level}{stamp} {threading.get_native_id()} {source}] {message}")
+    _write(f"{level}{stamp} {threading.get_native_id()} {at}] {message}")
 
 
 def number(value: float) -> str:

@@ -97,7 +97,7 @@ def train(
     start(gpu, threads, quiet)
     text = read_settings(solver_path, settings)
     _apply_options(text.param, iterations, level, stage, weights)
-    log.info("Use CPU.")
+    log.info("Use CPU.", "caffe.cpp:197")
     solver = get_solver(text)
     with contextlib.closing(solver), _endings(solver):
         expected.check_names(solver)
@@ -105,7 +105,7 @@ def train(
         if keep_best:
             solver.follow(keep_best, patience)
         _resume(solver, snapshot)
-        log.info("Starting Optimization")
+        log.info("Starting Optimization", "caffe.cpp:239")
         bar_to_end = progress_bar("iter", solver.param.max_iter, quiet, solver.iter)
         with handled_signals(solver, sigint_effect, sighup_effect), bar_to_end as bar:
             for report in solver.run():
@@ -116,7 +116,7 @@ def train(
             if expected.outdated(solver):
                 for report in solver.test_all():
                     expected.note(report)
-        log.info("Optimization Done.")
+        log.info("Optimization Done.", "caffe.cpp:250")
         if solver.stopped_early or solver.out_of_patience:
             log.info(_saved(solver))
     problem = "" if solver.stopped_early else expected.problem()
@@ -129,7 +129,7 @@ def _resume(solver: Solver, snapshot: str | None) -> None:
     if snapshot == "auto":
         solver.restore_newest()
     elif snapshot:
-        log.info(f"Resuming from {snapshot}")
+        log.info(f"Resuming from {snapshot}", "caffe.cpp:235")
         solver.restore(snapshot)
 
 

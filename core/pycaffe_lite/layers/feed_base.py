@@ -25,6 +25,8 @@ class FeedLayer(Layer):
 
     num_bottoms = (0, 0)
     _prefetcher: Prefetcher | None = None
+    size_said_at = ""
+    """Where Caffe says the size of this type's data, for the log."""
 
     def _start(self, open_feed: Callable[[], Feed], top: Sequence[Blob]) -> None:
         """Opens a feed of batches, gives the first top its shape, and begins to read ahead."""
@@ -34,7 +36,7 @@ class FeedLayer(Layer):
             self._shape, self._label_shape = feed.shapes()
             top[0].reshape(*self._shape)
             unless_started.pop_all()
-        log.info("output data size: " + ",".join(map(str, self._shape)))
+        log.info("output data size: " + ",".join(map(str, self._shape)), self.size_said_at)
         ahead = depth_for(self.layer_param.data_param.prefetch, 4 * prod(self._shape))
         self._prefetcher = Prefetcher(feed, ahead)
 

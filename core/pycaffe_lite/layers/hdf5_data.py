@@ -48,9 +48,9 @@ class HDF5Data(Layer):
             self._shape(self._feed, top)
 
     def _open(self, param: Any) -> RowFeed:
-        log.info(f"Loading list of HDF5 filenames from: {param.source}")
+        log.info(f"Loading list of HDF5 filenames from: {param.source}", "hdf5_data_layer.cpp:81")
         paths = read_hdf5_list(find_file(param.source, self.folder, "list of HDF5 files"), self.folder)
-        log.info(f"Number of HDF5 files: {len(paths)}")
+        log.info(f"Number of HDF5 files: {len(paths)}", "hdf5_data_layer.cpp:95")
         return RowFeed(paths, list(self.layer_param.top), _seed() if param.shuffle else None)
 
     def _shape(self, feed: RowFeed, top: Sequence[Blob]) -> None:
