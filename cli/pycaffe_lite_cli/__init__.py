@@ -3,6 +3,7 @@
 spelling  Caffe's ways to write an option, turned into click's
 options   the options that several commands take, and how a command begins
 terminal  what the terminal can show, and bars of progress
+streams   standard streams that fail without ending a run
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import sys
 from typing import Any
 
 import click
@@ -18,6 +20,7 @@ from pycaffe_lite import __version__
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.words import nearest
 from pycaffe_lite_cli.spelling import canonical, normalise, spellings
+from pycaffe_lite_cli.streams import ReaderGone, lasting
 
 COMMANDS = {
     "train": "Train a net, from scratch, from weights or from a snapshot.",
@@ -82,6 +85,13 @@ class CaffeGroup(click.Group):
         implied = ALIASES.get(canonical(args[0]), ())[1:]
         return name, command, [*implied, *normalise(args[1:], spellings(command, ctx))]
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        with lasting():
+            try:
+                return super().main(*args, **options)
+            except ReaderGone:  # even of the sentence that says what is wrong
+                sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> Any:
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what it would say of an image, we say in one sentence
         try:
@@ -90,6 +100,8 @@ class CaffeGroup(click.Group):
             raise click.ClickException(str(problem)) from None
         except MemoryError:
             raise click.ClickException("Out of memory; a smaller batch_size needs less.") from None
+        except ReaderGone:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None  # click ends quietly
         except OSError as problem:
             if problem.errno == errno.EPIPE:  # the reader of our output has gone; click ends quietly
                 raise

@@ -16,12 +16,51 @@ import time
 from collections.abc import Callable
 
 
-def _to_stderr(line: str) -> None:
-    sys.stderr.write(line + "\n")
+class Output:
+    """A place for the lines of the log, which may fail: a line that it cannot take is lost and ends no run, and the
+    next line that it can take is preceded by one that says how many were.
+
+    Args:
+        put: writes a text of whole lines; returns 0 or raises an OSError or a ValueError if it cannot.
+
+    Attributes:
+        lost: how many lines have been lost since the last that was written.
+    """
+
+    def __init__(self, put: Callable[[str], int | None]) -> None:
+        self._put = put
+        self.lost = 0
+
+    def __call__(self, line: str) -> None:
+        """Writes a line, which comes without its newline."""
+        text = line + "\n"
+        if self.lost:
+            place = f"log.py:{sys._getframe().f_lineno}"
+            text = f"{_head('W', place)}{lines(self.lost)} before this one could not be written.\n{text}"
+        try:
+            written = self._put(text) != 0
+        except (OSError, ValueError):
+            written = False
+        self.lost = 0 if written else self.lost + 1
+
+
+def lines(count: int) -> str:
+    """That many log lines, in words."""
+    return f"{count} log line{'s' if count > 1 else ''}"
+
+
+def _to_stderr(text: str) -> int | None:
+    if sys.stderr is None:  # closed before Python began
+        return 0
+    written = sys.stderr.write(text)
     sys.stderr.flush()
+    return written
 
 
-_write: Callable[[str], None] = _to_stderr
+stderr = Output(_to_stderr)
+"""Standard error, where the lines go."""
+
+_write: Callable[[str], None] = stderr
 _LEVELS = "IWE"
 _least = "E"
 
@@ -29,7 +68,7 @@ _least = "E"
 def set_sink(write: Callable[[str], None] | None) -> None:
     """Sends the lines, without their newline, to `write`; None: to stderr again."""
     global _write
-    _write = write or _to_stderr
+    _write = write or stderr
 
 
 def set_level(least: str) -> None:
@@ -64,9 +103,13 @@ def _log(level: str, message: str, at: str) -> None:
     if not at:
         frame = sys._getframe(2)
         at = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+    _write(_head(level, at) + message)
+
+
+def _head(level: str, at: str) -> str:
     now = time.time()
     stamp = time.strftime("%m%d %H:%M:%S", time.localtime(now)) + f".{int(now % 1 * 1e6):06d}"
-    _write(f"{level}{stamp} {threading.get_native_id()} {at}] {message}")
+    return f"{level}{stamp} {threading.get_native_id()} {at}] "
 
 
 def number(value: float) -> str:
