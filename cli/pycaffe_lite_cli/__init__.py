@@ -2,6 +2,7 @@
 
 spelling  Caffe's ways to write an option, turned into click's
 options   the options that several commands take, and how a command begins
+glog      the flags about the log that every command has
 terminal  what the terminal can show, and bars of progress
 streams   standard streams that fail without ending a run
 """
@@ -19,6 +20,7 @@ import click
 from pycaffe_lite import __version__
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.words import nearest
+from pycaffe_lite_cli.glog import OF_CAFFE, with_flags
 from pycaffe_lite_cli.spelling import canonical, normalise, spellings
 from pycaffe_lite_cli.streams import ReaderGone, lasting
 
@@ -60,7 +62,7 @@ class CaffeGroup(click.Group):
         if name is None:
             return None
         module = name.replace("-", "_")
-        return getattr(importlib.import_module(f"{__name__}.{module}"), module)
+        return with_flags(getattr(importlib.import_module(f"{__name__}.{module}"), module), name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -86,6 +88,10 @@ class CaffeGroup(click.Group):
         return name, command, [*implied, *normalise(args[1:], spellings(command, ctx))]
 
     def main(self, *args: Any, **options: Any) -> Any:
+        called = os.path.basename(sys.argv[0]).removesuffix(".exe")
+        by_process = not args and options.get("args") is None
+        if by_process and called not in OF_CAFFE and _known_command(called):  # a link by the name of a tool
+            options = {"prog_name": "pycaffe-lite", **options, "args": [called, *sys.argv[1:]]}
         with lasting():
             try:
                 return super().main(*args, **options)

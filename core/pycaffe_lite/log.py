@@ -13,7 +13,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 
 class Output:
@@ -65,6 +66,24 @@ _LEVELS = "IWE"
 _least = "E"
 
 
+@dataclass(frozen=True)
+class Routes:
+    """Which lines go where, of those that `set_level` shows. Levels are glog's numbers: 0 info, 1 warnings, 2 errors.
+
+    Attributes:
+        least: lines below that level go nowhere.
+        stderr: lines below that level do not go to standard error, or to the sink.
+        files: more places for lines, each with its least level.
+    """
+
+    least: int = 0
+    stderr: int = 0
+    files: Sequence[tuple[int, Callable[[str], None]]] = ()
+
+
+_routes = Routes()
+
+
 def set_sink(write: Callable[[str], None] | None) -> None:
     """Sends the lines, without their newline, to `write`; None: to stderr again."""
     global _write
@@ -80,9 +99,18 @@ def set_level(least: str) -> None:
     _least = least
 
 
+def set_routes(routes: Routes | None) -> None:
+    """Sends lines where `routes` says; None: all to standard error again."""
+    global _routes
+    _routes = routes or Routes()
+
+
 def enabled(level: str = "I") -> bool:
     """Whether lines of that level are shown, for callers whose lines cost something to make."""
-    return _LEVELS.index(level) >= _LEVELS.index(_least)
+    number = _LEVELS.index(level)
+    if number < max(_LEVELS.index(_least), _routes.least):
+        return False
+    return number >= _routes.stderr or any(number >= least for least, _ in _routes.files)
 
 
 def info(message: str, at: str = "") -> None:
@@ -97,13 +125,25 @@ def error(message: str, at: str = "") -> None:
     _log("E", message, at)
 
 
+def failure(sentence: str) -> None:
+    """Puts into the log's files why a command failed, which standard error gets in another form."""
+    line = _head("E", f"log.py:{sys._getframe().f_lineno}") + sentence
+    for _, write in _routes.files:
+        write(line)
+
+
 def _log(level: str, message: str, at: str) -> None:
     if not enabled(level):
         return
     if not at:
         frame = sys._getframe(2)
         at = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
-    _write(_head(level, at) + message)
+    line, number = _head(level, at) + message, _LEVELS.index(level)
+    if number >= _routes.stderr:
+        _write(line)
+    for least, write in _routes.files:
+        if number >= least:
+            write(line)
 
 
 def _head(level: str, at: str) -> str:

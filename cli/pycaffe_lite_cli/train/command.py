@@ -127,6 +127,7 @@ def train(
             log.info(_saved(solver))
     problem = "" if solver.stopped_early else expected.problem()
     if problem:
+        log.failure(problem)
         click.echo(problem, err=True)
         raise click.exceptions.Exit(NOT_MET)
 
@@ -145,6 +146,7 @@ def _endings(solver: Solver) -> Iterator[None]:
     try:
         yield
     except Diverged as problem:
+        log.failure(f"{problem} {_saved(solver)}")
         click.echo(f"Error: {problem} {_saved(solver)}", err=True)
         raise click.exceptions.Exit(DIVERGED) from None
     except KeyboardInterrupt:
