@@ -100,7 +100,7 @@ class SGDSolver(Solver):
         """One update of all parameters from their diffs: the order of the steps is what this solver is."""
         rate = self.learning_rate()
         if self.displays:
-            log.info(f"Iteration {self.iter}, lr = {log.number(rate)}")
+            log.info(f"Iteration {self.iter}, lr = {log.number(rate)}", "sgd_solver.cpp:112")
         self.clip_gradients()
         bad: list[int] = []
 
@@ -127,7 +127,7 @@ class SGDSolver(Solver):
         elif self.param.lr_policy == "multistep":
             step = rates.multistep_step(self.param, self.iter)
             if step != self.current_step:
-                log.info(f"MultiStep Status: Iteration {self.iter}, step = {step}")
+                log.info(f"MultiStep Status: Iteration {self.iter}, step = {step}", "sgd_solver.cpp:50")
             self.current_step = step
         elif self.param.lr_policy == "plateau":
             return self._plateau_rate()
@@ -167,7 +167,8 @@ class SGDSolver(Solver):
             factor = limit / norm
             log.info(
                 f"Gradient clipping: scaling down gradients (L2 norm {log.number(norm)} > {log.number(limit)}) "
-                f"by scale factor {log.number(factor)}"
+                f"by scale factor {log.number(factor)}",
+                "sgd_solver.cpp:99",
             )
             for piece in self.pieces:
                 np.multiply(piece.diff, factor, out=piece.diff)
