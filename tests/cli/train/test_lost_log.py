@@ -6,11 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from fcntl import ioctl
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ import pytest
 from rigs.cli_rig import NET, SOLVER, write_run
 from rigs.net_rig import layer
 
+fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs POSIX signals and shells")
 
 TRAIN = [sys.executable, "-m", "pycaffe_lite_cli", "train", "--solver=solver.prototxt"]
@@ -136,13 +135,13 @@ def test_an_interrupt_that_ends_tee_first(tmp_path: Path) -> None:
     """Ctrl-C goes to the whole group: the pipe's reader is gone before the run says that it stops."""
     write_run(tmp_path, solver=ENDLESS)
     train = subprocess.Popen(TRAIN, cwd=tmp_path, stderr=subprocess.PIPE, preexec_fn=os.setpgrp)  # noqa: PLW1509
-    tee = subprocess.Popen(
-        ["tee", "log"],
-        cwd=tmp_path,
-        stdin=train.stderr,
-        stdout=subprocess.DEVNULL,
-        preexec_fn=lambda: os.setpgid(0, train.pid),  # noqa: PLW1509
-    )
+
+    def join() -> None:
+        os.setpgid(0, train.pid)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a shell's background jobs ignore
+
+    streams = {"stdin": train.stderr, "stdout": subprocess.DEVNULL}
+    tee = subprocess.Popen(["tee", "log"], cwd=tmp_path, **streams, preexec_fn=join)  # type: ignore[call-overload]  # noqa: PLW1509
     assert train.stderr is not None
     train.stderr.close()
     with running(train, tee):
@@ -162,7 +161,7 @@ def test_a_terminal_that_is_closed(tmp_path: Path) -> None:
 
     def take_terminal() -> None:
         os.setsid()
-        ioctl(line, termios.TIOCSCTTY, 0)
+        fcntl.ioctl(line, termios.TIOCSCTTY, 0)
 
     streams = {"stdin": line, "stdout": line, "stderr": line}
     train = subprocess.Popen(TRAIN, cwd=tmp_path, **streams, preexec_fn=take_terminal)  # noqa: PLW1509
