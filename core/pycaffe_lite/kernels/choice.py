@@ -81,6 +81,14 @@ def forget() -> None:
         _made.clear()
 
 
+def _where() -> str:
+    """What may help against a cache that cannot be read or written."""
+    try:
+        return f" (numba's cache is in {cache_folder()}; removing it, or another one in NUMBA_CACHE_DIR, may help)"
+    except Exception:
+        return ""
+
+
 def _compile(dtype: np.dtype) -> SimpleNamespace | None:
     """Compiles the loops, or loads them from numba's cache."""
     begin = time.perf_counter()
@@ -89,15 +97,17 @@ def _compile(dtype: np.dtype) -> SimpleNamespace | None:
     try:
         import numba
 
-        for loop in loops.LOOPS:
+        for loop in reversed(loops.LOOPS):  # the last ones take least, so that what is said is said early
             function = numba.njit(loop.signature(dtype), nogil=True, cache=True, error_model="numpy")(loop.function)
             functions[loop.name] = function
             if function.stats.cache_misses and not told:
                 log.info("Compiling the kernels, once for this machine; it takes some seconds")
                 told = True
     except Exception as problem:  # of any kind: numba, LLVM, a broken cache, a folder that cannot be written
-        reason = " ".join(str(problem).split()) or type(problem).__name__
-        log.warning(f"The compiled kernels cannot be used, so NumPy does the work, to the same precision: {reason}")
+        log.warning(
+            f"The compiled kernels cannot be used, so NumPy does the work: {type(problem).__name__}: "
+            f"{' '.join(str(problem).split())}{_where()}"
+        )
         return None
     if told:
         log.info(f"Compiled {len(functions)} kernels in {time.perf_counter() - begin:.1f} s")

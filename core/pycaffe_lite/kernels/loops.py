@@ -17,6 +17,9 @@ import numpy as np
 NONE = 255
 """The winner of a window in which no pixel equals the maximum."""
 
+TOGETHER = 64
+"""Rows that are summed on their own: a long sum, one by one, would lose digits."""
+
 Array = Any
 
 
@@ -261,41 +264,62 @@ def depthwise_gradient(
 
 @declared(MATRIX, VECTOR, VECTOR, VECTOR)
 def moments(x: Array, shift: Array, total: Array, squares: Array) -> None:
-    """total = sum of x - shift, squares = sum of its squares, over the rows."""
+    """total = sum of x - shift, squares = sum of its squares, over the rows, some rows at a time."""
+    rows, channels = x.shape
     total[:] = 0
     squares[:] = 0
-    for r in range(x.shape[0]):
-        row = x[r]
-        for c in range(x.shape[1]):
-            difference = row[c] - shift[c]
-            total[c] += difference
-            squares[c] += difference * difference
+    first, second = np.empty_like(total), np.empty_like(total)
+    for start in range(0, rows, TOGETHER):
+        first[:] = 0
+        second[:] = 0
+        for r in range(start, min(start + TOGETHER, rows)):
+            row = x[r]
+            for c in range(channels):
+                difference = row[c] - shift[c]
+                first[c] += difference
+                second[c] += difference * difference
+        total += first
+        squares += second
 
 
 @declared(MATRIX, MATRIX, VECTOR, VECTOR)
 def sum_products(diff: Array, y: Array, total: Array, products: Array) -> None:
-    """total = sum of diff, products = sum of diff y, over the rows."""
+    """total = sum of diff, products = sum of diff y, over the rows, some rows at a time."""
+    rows, channels = y.shape
     total[:] = 0
     products[:] = 0
-    for r in range(y.shape[0]):
-        row, normal = diff[r], y[r]
-        for c in range(y.shape[1]):
-            total[c] += row[c]
-            products[c] += row[c] * normal[c]
+    first, second = np.empty_like(total), np.empty_like(total)
+    for start in range(0, rows, TOGETHER):
+        first[:] = 0
+        second[:] = 0
+        for r in range(start, min(start + TOGETHER, rows)):
+            row, normal = diff[r], y[r]
+            for c in range(channels):
+                first[c] += row[c]
+                second[c] += row[c] * normal[c]
+        total += first
+        products += second
 
 
 @declared(MATRIX, MATRIX, MATRIX, VECTOR, VECTOR)
 def rectify_and_sum(y: Array, normal: Array, diff: Array, total: Array, products: Array) -> None:
-    """diff = diff where y > 0, else 0; total = sum of diff, products = sum of diff normal, over the rows."""
+    """diff = diff where y > 0, else 0; total = sum of diff, products = sum of diff normal, some rows at a time."""
+    rows, channels = y.shape
     total[:] = 0
     products[:] = 0
-    for r in range(y.shape[0]):
-        above, row, given = y[r], normal[r], diff[r]
-        for c in range(y.shape[1]):
-            value = given[c] * (above[c] > 0)
-            given[c] = value
-            total[c] += value
-            products[c] += value * row[c]
+    first, second = np.empty_like(total), np.empty_like(total)
+    for start in range(0, rows, TOGETHER):
+        first[:] = 0
+        second[:] = 0
+        for r in range(start, min(start + TOGETHER, rows)):
+            above, row, given = y[r], normal[r], diff[r]
+            for c in range(channels):
+                value = given[c] * (above[c] > 0)
+                given[c] = value
+                first[c] += value
+                second[c] += value * row[c]
+        total += first
+        products += second
 
 
 @declared(MATRIX, MATRIX, MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, "float64")
