@@ -103,7 +103,7 @@ class Ours:
     """This project's training loop."""
 
     def __init__(self) -> None:
-        from pycaffe_lite import get_solver
+        from pycaffe_lite.solvers.registry import get_solver
 
         self.solver = get_solver(str(SOLVER))
         self.solver.step(10)

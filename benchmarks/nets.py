@@ -31,8 +31,9 @@ HERE = Path(__file__).resolve().parent
 
 def run_ours(path: str, threads: int, repeat: int) -> None:
     """Prints the median pass, the peak memory, and what blobs and parameters take."""
-    from pycaffe_lite import TRAIN, Net
+    from pycaffe_lite.net import Net
     from pycaffe_lite.parallel import set_num_threads
+    from pycaffe_lite.phase import TRAIN
 
     set_num_threads(threads)
     net = Net(path, TRAIN)
@@ -59,8 +60,9 @@ def run_floor(path: str, threads: int, repeat: int) -> None:
     import numpy as np
     from threadpoolctl import threadpool_limits
 
-    from pycaffe_lite import TRAIN, Net
+    from pycaffe_lite.net import Net
     from pycaffe_lite.parallel import parallel_for, set_num_threads, slices
+    from pycaffe_lite.phase import TRAIN
 
     set_num_threads(threads)
     shapes = product_shapes(Net(path, TRAIN))

@@ -26,7 +26,8 @@ def compute_image_mean(source: str, output: str | None, backend: str | None, qui
     Example:
       pycaffe-lite compute-image-mean cifar10_train_lmdb mean.binaryproto
     """
-    from pycaffe_lite.data.open import kind_of, length_of, open_kind
+    from pycaffe_lite.data.open import kind_of, open_kind
+    from pycaffe_lite.data.records import length_of
     from pycaffe_lite.tools.means import compute_mean, log_channel_means, mean_bytes
     from pycaffe_lite.writing import check_output, write_output
 

@@ -25,11 +25,9 @@ from pycaffe_lite_cli.terminal import progress
 @click.option(
     "--label-dim",
     type=click.IntRange(1, 10000),
-    default=1,
-    show_default=True,
     metavar="K",
-    help="Numbers that end each line, its labels. With several they are stored as floats, as forks of Caffe have them: "
-    "Caffe itself reads 0.",
+    help="Real numbers that end each line, its labels; without it one whole number, or none for 0. Several, or any "
+    "that are not whole, are stored as floats, as forks of Caffe have them: Caffe itself reads 0.",
 )
 @click.option("--resize_width", type=int, default=0, metavar="N", help="Resize to this width; with --resize_height.")
 @click.option("--resize_height", type=int, default=0, metavar="N", help="Resize to this height; with --resize_width.")
@@ -46,7 +44,7 @@ def convert_imageset(
     shuffle: bool,
     seed: int | None,
     backend: str,
-    label_dim: int,
+    label_dim: int | None,
     resize_width: int,
     resize_height: int,
     check_size: bool,

@@ -18,12 +18,20 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--model", metavar="FILE", help="The net, a prototxt.")
+@click.option("--weights", metavar="FILE[,FILE…]", help="Its weights, .caffemodel files; else those of its fillers.")
 @click.option("--iterations", type=click.IntRange(1), default=50, show_default=True, help="Passes to measure.")
 @click.option("--phase", type=click.Choice(["TRAIN", "TEST"]), default="TRAIN", show_default=True, help="Which net.")
 @net_state_options("the net")
 @computing_options
 def time(
-    model: str | None, iterations: int, phase: str, level: int, stage: str, gpu: str | None, threads: int | None
+    model: str | None,
+    weights: str | None,
+    iterations: int,
+    phase: str,
+    level: int,
+    stage: str,
+    gpu: str | None,
+    threads: int | None,
 ) -> None:
     """Measure forward and backward of each layer, in milliseconds.
 
@@ -41,6 +49,8 @@ def time(
     net = Net(model, phase=getattr(phases, phase), level=level, stages=stage.split(","))
     net.flatten()
     with contextlib.closing(net):
+        for path in weights.split(",") if weights else ():
+            net.copy_from(path)
         log.info("Performing Forward")
         log.info(f"Initial loss: {log.number(net.forward_loss())}")
         log.info("Performing Backward")

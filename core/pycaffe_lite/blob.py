@@ -41,9 +41,11 @@ class Blob:
 
     Attributes:
         pinned: whether both arrays keep their place and C order, see `pin`.
+        moved: whether both arrays are parts of larger ones, see `move_to`.
     """
 
     pinned = False
+    moved = False
 
     def __init__(
         self,
@@ -107,7 +109,7 @@ class Blob:
 
     def reshape_like(self, other: Blob) -> None:
         """Takes shape and memory order of another blob."""
-        self.reshape(*other.shape, order=other._wanted if other.pinned else other.order)
+        self.reshape(*other.shape, order=other.wanted_order)
 
     # -- values --------------------------------------------------------------------------------------------
 
@@ -161,6 +163,7 @@ class Blob:
 
     def move_to(self, data: Array, diff: Array) -> None:
         """Copies values and diff into flat memory, in this blob's memory order, and becomes a view of it."""
+        self.moved = True
         order = self._order or range(self.num_axes)
         back = [int(axis) for axis in np.argsort(order)]
         for name, memory in (("_data", data), ("_diff", diff)):
@@ -185,6 +188,11 @@ class Blob:
         if not self.pinned:
             self.pinned, self._wanted = True, self._order
             self._lay_out(None, others)
+
+    @property
+    def wanted_order(self) -> tuple[int, ...] | None:
+        """The memory order that a pinned blob goes back to, see `order`."""
+        return self._wanted if self.pinned else self._order
 
     def unpin(self, others: Iterable[Blob] = ()) -> None:
         """Goes back to the memory order that its producer wants, with the same values."""

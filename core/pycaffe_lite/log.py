@@ -5,6 +5,7 @@ I1124 06:18:47.337050 11186 solver.py:239] Iteration 100 (44.5 iter/s, 2.2s/100 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
@@ -58,16 +59,20 @@ def to(target: Any, least: str = "I") -> None:
         set_level("E")
         return
     if isinstance(target, (str, os.PathLike)):
+        with open(target, "a", encoding="utf-8"):  # to fail here and not in the middle of a run
+            pass
         set_sink(lambda line: _append(target, line))
     elif hasattr(target, "write"):
         set_sink(lambda line: print(line, file=target, flush=True))
-    else:
+    elif callable(target):
         set_sink(target)
+    else:
+        raise TypeError(f"The log goes to a stream, a function, a path or None, got {target!r}.")
     set_level(least)
 
 
 def _append(path: str | os.PathLike[str], line: str) -> None:
-    with open(path, "a", encoding="utf-8") as file:
+    with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
         file.write(line + "\n")
 
 

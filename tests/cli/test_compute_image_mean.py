@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pycaffe_lite.data.mean import read_mean
+from pycaffe_lite.data.transformer import read_mean
 from pycaffe_lite.proto.caffe_pb2 import BlobProto, Datum
 from pycaffe_lite.tools import means as compute_mean
 from pycaffe_lite.tools.databases import write_database

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pycaffe_lite.data.mean import read_mean
+from pycaffe_lite.data.transformer import read_mean
 from pycaffe_lite.proto.caffe_pb2 import Datum
 from rigs.data_tools import files_in, messages, records, run, write_cifar10
 

@@ -149,5 +149,19 @@ def test_several_labels_are_written_as_floats(tmp_path: Path) -> None:
         assert read.images[1].shape == (3, 10, 12)
 
 
+def test_one_real_label_or_none_a_line(tmp_path: Path) -> None:
+    pytest.importorskip("lmdb")
+    (tmp_path / "list.txt").write_text("img00.png 0.5\nimg01.png -2\n")
+    refused = convert("images", tmp_path / "list.txt", tmp_path / "one", status=1)
+    assert "got 'img00.png 0.5'; label_dim: 1, or --label-dim 1, takes a real number" in refused.output
+    convert("images", tmp_path / "list.txt", tmp_path / "one", "--label-dim=1")
+    read = DatumSource("one", None).parse([value for _, value in records(tmp_path / "one")], range(2))
+    np.testing.assert_array_equal(read.labels, [0.5, -2])
+    (tmp_path / "list.txt").write_text("img00.png\nimg01.png\n")
+    result = convert("images", tmp_path / "list.txt", tmp_path / "none")
+    assert "list.txt: 2 of 2 lines have no label and get 0, as in Caffe." in result.output
+    assert [Datum.FromString(value).label for _, value in records(tmp_path / "none")] == [0, 0]
+
+
 def test_help_says_who_reads_several_labels() -> None:
     assert "Caffe itself reads 0" in " ".join(run("convert-imageset", "--help").output.split())

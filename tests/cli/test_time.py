@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rigs.cli_rig import NET, Command, write_run
-from rigs.net_rig import layer
+from rigs.net_rig import layer, make_net
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +55,20 @@ def test_the_times_add_up() -> None:
     (total,), (mean,) = milliseconds(r"Total Time: (\S+) ms"), milliseconds(r"Forward-Backward: (\S+) ms")
     assert total == pytest.approx(20 * mean, rel=1e-4)
     assert sum(milliseconds(r"^Iteration: .* time: (\S+) ms")) <= total * 1.001
+
+
+def test_weights(folder: Path) -> None:
+    """The weights are 0 after the second file, so that each of the 3 classes has a third."""
+    net = make_net(NET)
+    net.save("random.caffemodel")
+    for blob in net.params["fc"]:
+        blob.data[...] = 0
+    net.save("zero.caffemodel")
+    command = Command("time", "--model=net.prototxt", "--weights=random.caffemodel,zero.caffemodel", "--iterations=1")
+    assert command.status == 0
+    assert "Weights of zero.caffemodel: copied 2 parameters of 1 layer." in command.said
+    assert "Initial loss: 1.09861" in command.said
+    assert Command("time", "--model=net.prototxt", "--weights=none.caffemodel").status == 1
 
 
 @pytest.mark.parametrize(("phase", "there"), [("TRAIN", False), ("TEST", True)])

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pycaffe_lite.data.mean import read_mean
 from pycaffe_lite.data.sources.hdf5 import RowFile, read_hdf5_list
 from pycaffe_lite.data.sources.idx import IdxFile
 from pycaffe_lite.data.sources.image_list import ImageListSource
 from pycaffe_lite.data.sources.leveldb import LeveldbSource
 from pycaffe_lite.data.sources.lmdb import LmdbFile
+from pycaffe_lite.data.transformer import read_mean
 from pycaffe_lite.errors import FileError
 from pycaffe_lite.proto.caffe_pb2 import BlobProto
 from rigs.golden_formats import FORMATS

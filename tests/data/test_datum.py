@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pycaffe_lite.data.batches import Feed
+from pycaffe_lite.data.batches import RecordFeed
 from pycaffe_lite.data.records import ShuffledSource
 from pycaffe_lite.data.sources.datum import float_labels_bytes, labels_of
 from pycaffe_lite.data.sources.lmdb import LmdbSource
@@ -81,10 +81,10 @@ def test_one_float_is_one_label(tmp_path: Path) -> None:
     np.testing.assert_array_equal(records.labels, [0.5, 1.5, 3, 0])
 
 
-def feed_of(folder: Path, values: list[bytes], batch_size: int, shuffle: bool = False) -> Feed:
+def feed_of(folder: Path, values: list[bytes], batch_size: int, shuffle: bool = False) -> RecordFeed:
     write_lmdb(folder, values)
     source = LmdbSource(folder)
-    return Feed(
+    return RecordFeed(
         ShuffledSource(source, 1) if shuffle else source,
         Transformer(TransformationParameter(), TRAIN),
         batch_size,
@@ -93,7 +93,7 @@ def feed_of(folder: Path, values: list[bytes], batch_size: int, shuffle: bool = 
 
 def test_batches_of_several_labels(tmp_path: Path) -> None:
     feed = feed_of(tmp_path / "db", [datum(unpacked(i, -i)) for i in range(3)], 4)
-    assert feed.shapes() == ((4, 1, 1, 2), (4, 2))
+    assert feed.shapes() == [(4, 1, 1, 2), (4, 2)]
     batch = feed.fill(None)
     np.testing.assert_array_equal(batch.labels, [[0, 0], [1, -1], [2, -2], [0, 0]])
     again = feed.fill(batch)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pycaffe_lite.data.images import pixels, read_bytes
-from pycaffe_lite.data.sources.image_list import ListedImage, find_folder, read_image_list, shuffled
+from pycaffe_lite.data.sources.image_list import ListedImage, find_folder, listed_labels, read_image_list, shuffled
 from pycaffe_lite.errors import FileError
 from pycaffe_lite.rng import Generator
 from rigs.golden_formats import FORMATS
@@ -44,15 +44,15 @@ def test_blank_lines_are_none(tmp_path: Path) -> None:
     [
         (b"", "list.txt: expected lines with the name of an image and its label, got none"),
         (b"\n \n", "got none"),
-        (b"a 1\nb.png\n", r"list.txt:2: expected the name of an image.*got 'b.png'; write 0"),
+        (b"a 1\nb c.png\n", r"list.txt:2: expected the name of an image.*got 'b c.png'; label_dim: 1"),
         (b"a.png cat", "list.txt:1: .*got 'a.png cat'"),
-        (b"a.png 1.5", "list.txt:1: "),
+        (b"a.png 1.5", "list.txt:1: .*a whole number .* got 'a.png 1.5'; label_dim: 1, .*takes a real number"),
         (b"a.png 0x10", "list.txt:1: "),
         (b"a.png 1_000", "list.txt:1: "),
         (b"a.png 2147483648", "list.txt:1: "),
         (b"a.png 99999999999999999999999", "list.txt:1: "),
         (b"a.png \xd9\xa3", "list.txt:1: "),  # an Arabic three
-        (b"\x89PNG\r\n\x1a\n", "list.txt:1: "),
+        (b"\x89PNG\r\n\x1a\n", "list.txt:2: "),
         (b"a" * 200_000, "list.txt:1: "),
     ],
 )
@@ -60,6 +60,43 @@ def test_lines_that_are_refused(tmp_path: Path, text: bytes, problem: str) -> No
     with pytest.raises(FileError, match=problem) as raised:
         listed(tmp_path, text)
     assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize("label_dim", [None, 1])
+def test_lines_without_a_label_have_label_0(tmp_path: Path, label_dim: int | None, messages: list[str]) -> None:
+    (tmp_path / "list.txt").write_bytes(b"cat/12.jpg\n7.png\r\nd.png 3\n")
+    images = read_image_list(str(tmp_path / "list.txt"), label_dim)
+    assert images == [("cat/12.jpg", 0), ("7.png", 0), ("d.png", 3)]
+    (line,) = messages
+    assert line.endswith("list.txt: 2 of 3 lines have no label and get 0, as in Caffe.")
+
+
+def test_a_line_without_labels_is_refused_where_there_are_several(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a.png\n")
+    with pytest.raises(FileError, match=r"list.txt:1: expected the name of an image and 2 numbers, .* got 'a.png'"):
+        read_image_list(str(tmp_path / "list.txt"), 2)
+
+
+def test_real_labels(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a 1.png 0.25\nb.png 3\nc.png -1e-3\n")
+    images = read_image_list(str(tmp_path / "list.txt"), 1)
+    assert images == [("a 1.png", (0.25,)), ("b.png", (3.0,)), ("c.png", (-1e-3,))]
+    np.testing.assert_array_equal(listed_labels(images), np.array([0.25, 3, -1e-3], np.float32))
+
+
+def test_real_labels_that_are_all_whole_are_caffes(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a.png 2\nb.png 1.0\n")
+    images = read_image_list(str(tmp_path / "list.txt"), 1)
+    assert images == [("a.png", 2), ("b.png", 1)]
+    assert all(isinstance(image.label, int) for image in images)
+
+
+@pytest.mark.parametrize("line", ["a.png x", "a.png nan", "a.png 1e99", "a.png inf", "a b.png"])
+def test_what_is_no_real_label(tmp_path: Path, line: str) -> None:
+    (tmp_path / "list.txt").write_text(line)
+    problem = rf"list.txt:1: expected the name of an image and a number, its label, with a space .* got '{line}'"
+    with pytest.raises(FileError, match=problem):
+        read_image_list(str(tmp_path / "list.txt"), 1)
 
 
 def test_missing_lists_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

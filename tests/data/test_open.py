@@ -42,6 +42,7 @@ def test_kinds_of_files_that_are_there(path: str, kind: str) -> None:
         ("a.txt", b"1, 2, 3\n", "csv"),
         ("a.txt", b'"label","x y"\n', "csv"),
         ("a.txt", b"\xef\xbb\xbf\n\nmy photo 3\n", "image list"),
+        ("a.txt", b"a/photo.JPG\n", "image list"),
         ("a.txt", b"a,b.png 0.5 1e3\n", "image list"),
         ("a.txt", b"caf\xe9.png -1\n", "image list"),
         ("a.txt", b"# 0\nname\n", "window file"),

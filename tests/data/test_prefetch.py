@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pycaffe_lite import log
-from pycaffe_lite.data.batches import Feed
+from pycaffe_lite.data.batches import RecordFeed
 from pycaffe_lite.data.prefetch import Prefetcher, depth_for
 from pycaffe_lite.data.records import Records, ShuffledSource, Source
 from pycaffe_lite.data.transformer import Transformer
@@ -45,9 +45,9 @@ class Counting(Source):
         self.closed = True
 
 
-def feed(source: Source | None = None, batch_size: int = 4, **fields: Any) -> Feed:
+def feed(source: Source | None = None, batch_size: int = 4, **fields: Any) -> RecordFeed:
     transformer = Transformer(caffe_pb2.TransformationParameter(**fields), TRAIN, seed=3)
-    return Feed(source or Counting(), transformer, batch_size)
+    return RecordFeed(source or Counting(), transformer, batch_size)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,40 @@ def test_state_and_restore(fields: str, tmp_path: Path, opened: Callable[..., Op
     other, other_top = opened(param_of(fields, batch_size=5), tmp_path)
     other.restore(state)
     assert numbers(other, other_top, 5) == expected
+
+
+def test_rows_are_read_ahead_by_another_thread(
+    tmp_path: Path, opened: Callable[..., Opened], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers: list[str] = []
+    read = hdf5.RowFile.read
+
+    def noting(self: Any, *args: Any) -> None:
+        readers.append(threading.current_thread().name)
+        read(self, *args)
+
+    monkeypatch.setattr(hdf5.RowFile, "read", noting)
+    write_files(tmp_path, 40)
+    layer, top = opened(param_of(batch_size=4), tmp_path)
+    assert numbers(layer, top, 1) == [0, 1, 2, 3]
+    for _ in range(500):
+        if len(readers) >= 5:  # the batch that the net has, and four ahead of it
+            break
+        time.sleep(0.01)
+    assert len(readers) >= 5
+    assert threading.current_thread().name not in readers
+    assert layer.state() == {"pass": 0, "file": 0, "row": 4}  # as if the others had not been read
+
+
+def test_a_state_from_before_rows_were_read_ahead(tmp_path: Path, opened: Callable[..., Opened]) -> None:
+    write_files(tmp_path, 5, 3)
+    layer, top = opened(param_of(batch_size=4), tmp_path)
+    numbers(layer, top, 1)
+    layer.restore({"pass": 3, "file": 1, "row": 2})
+    assert numbers(layer, top, 2) == [7, 0, 1, 2, 3, 4, 5, 6]
+    shuffled, top = opened(param_of("shuffle: true", batch_size=8), tmp_path)
+    shuffled.restore({"pass": 2, "file": 0, "row": 0, "shuffle_seed": 1791095845})
+    assert numbers(shuffled, top, 1) == [4, 0, 3, 1, 2, 7, 6, 5]
 
 
 @pytest.mark.parametrize("state", [{}, {"pass": 0, "file": 1, "row": 0}, {"pass": 0, "file": 0, "row": 3}])

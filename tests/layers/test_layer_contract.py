@@ -26,6 +26,8 @@ IN_PLACE = [case for case in CASES if case.in_place and case.in_place_agrees]
 IMAGES = [case for case in CASES if any(callable(spec) or len(spec) == 4 for spec in case.bottoms)]
 FEW_AXES = ((), (0,), (1,), (3,), (2, 0), (0, 3), (2, 3))
 ODD_SHAPES = (*FEW_AXES, (1, 1, 1, 1), (2, 3, 0, 4), (2, 3, 4, 5), (1, 2, 1, 2, 1, 2))
+SHAPES_ALONE = ("AnnotatedData", "DetectionEvaluate")
+"""Types that give a net its shapes and refuse to go forward; test_ssd_data.py has them."""
 ODD_VALUES = (np.nan, np.inf, -np.inf, 1e30, -1.0)
 
 
@@ -111,7 +113,7 @@ def assert_same_bits(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -
 
 
 def test_every_type_has_a_case() -> None:
-    assert sorted(all_cases()) == sorted(MODULES)
+    assert sorted([*all_cases(), *SHAPES_ALONE]) == sorted(MODULES)
 
 
 @each(CASES)
@@ -121,7 +123,7 @@ def test_tops_get_their_shapes(case: Case, bench: Bench) -> None:
     assert [top.shape for top in rig.forward()] == [tuple(shape) for shape in case.tops]
 
 
-@each(BACKWARD)
+@each([case for case in BACKWARD if case.is_derivative])
 def test_gradients(case: Case, bench: Bench) -> None:
     rig = bench.rig(dtype=np.float64)
     tolerance = {"rtol": case.rtol, "atol": case.atol, "step": case.step}

@@ -83,6 +83,22 @@ def test_one_label_a_line_is_caffes_rule(tmp_path: Path, opened: Callable[[str],
         assert batches(one, top, 1) == ([0], [3])
 
 
+def test_one_real_label_a_line(tmp_path: Path, opened: Callable[[str], Opened]) -> None:
+    image_list(tmp_path, "a.png 0.5\nb.png -2\n", ["a.png", "b.png"])
+    one, top = opened(image_data("batch_size: 3 label_dim: 1"))
+    assert top[1].shape == (3,)
+    assert batches(one, top, 1) == ([0, 1, 0], [0.5, -2, 0.5])
+    np.testing.assert_array_equal(one.all_labels(), [0.5, -2])
+    with pytest.raises(CaffeError, match=r"list.txt:1: .*a whole number .*; label_dim: 1, .*takes a real number"):
+        opened(image_data("batch_size: 3"))
+
+
+def test_lists_without_labels(tmp_path: Path, opened: Callable[[str], Opened]) -> None:
+    image_list(tmp_path, "a.png\nb.png\n", ["a.png", "b.png"])
+    one, top = opened(image_data("batch_size: 2"))
+    assert batches(one, top, 1) == ([0, 1], [0, 0])
+
+
 def test_shuffled_lists_keep_images_and_labels_together(tmp_path: Path, opened: Callable[[str], Opened]) -> None:
     names = [f"{i}.png" for i in range(5)]
     image_list(tmp_path, "".join(f"{i}.png {i} {i / 2}\n" for i in range(5)), names)

@@ -185,7 +185,7 @@ def test_only_max_has_indices() -> None:
         Rig(text("pool: AVE kernel_size: 2", 'top: "y" top: "where"'), [np.zeros((2, 3, 5, 5))])
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 4), (2, 3, 0, 4), (2, 3, 4, 4, 4)])
+@pytest.mark.parametrize("shape", [(2, 3, 4), (2, 3, 0, 4), (2, 3, 4, 0, 4)])
 def test_a_bottom_that_is_no_image_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(CaffeError, match="4 axes"):
         Rig(text("kernel_size: 2"), [np.zeros(shape)])

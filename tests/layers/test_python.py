@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,6 +66,28 @@ def net_of(folder: Path, fields: str, phase: int = TRAIN, more: str = "") -> Net
     path = folder / "net.prototxt"
     path.write_text(NET.format(fields=fields, more=more), encoding="utf-8")
     return Net(str(path), phase)
+
+
+@pytest.mark.parametrize("listed", ["", "/one:/two"])
+def test_a_module_that_is_not_there_is_named_whole(
+    listed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", listed)
+    with pytest.raises(CaffeError) as caught:
+        net_of(tmp_path, 'module: "rpn.my_layer" layer: "MyLayer"')
+    searched = (
+        f"in PYTHONPATH ({'/one, /two' if listed else 'which is not set'}), or beside the prototxt in {tmp_path};"
+    )
+    assert 'expected python_param { module: "rpn.my_layer" } to be a Python module' in str(caught.value)
+    assert f"found no rpn/my_layer.py in the working folder {os.getcwd()}, {searched}" in str(caught.value)
+    assert str(caught.value).endswith("; put the folder that has rpn into PYTHONPATH.")
+
+
+def test_a_package_without_the_module_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rpn").mkdir()
+    (tmp_path / "rpn/__init__.py").write_text("")
+    with pytest.raises(CaffeError, match=rf"rpn/my_layer.py .*; rpn was found as {tmp_path}/rpn, without it.$"):
+        net_of(tmp_path, 'module: "rpn.my_layer" layer: "MyLayer"')
 
 
 # -- finding the module --------------------------------------------------------------------------------------
@@ -212,9 +235,13 @@ SENTENCES = [
     (
         DOUBLE,
         'module: "none_such" layer: "Double"',
-        r'"none_such" .* found none in the working folder /.*, in PYTHONPATH',
+        r'"none_such" .* found no none_such.py in the working folder /.*, in PYTHONPATH \(.*\), or beside the prototxt',
     ),
-    (DOUBLE, 'module: "of_a_user.py" layer: "Double"', r'"of_a_user.py" .* found none'),
+    (
+        DOUBLE,
+        'module: "of_a_user.py" layer: "Double"',
+        r'"of_a_user.py" .* found no of_a_user/py.py in .*; write .* without .py',
+    ),
     (DOUBLE, 'module: "of_a_user" layer: "double"', r'a class "double" in module of_a_user \(/.*py\).*mean "Double"'),
     ("Double = 3", 'module: "of_a_user" layer: "Double"', r"derived from caffe.Layer .*, got 3"),
     ("class Double: pass", 'module: "of_a_user" layer: "Double"', r"derived from caffe.Layer .*, got <class"),

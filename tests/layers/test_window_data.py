@@ -74,7 +74,7 @@ def picture(folder: Path, name: str) -> np.ndarray:
 
 
 def test_background_comes_first_and_each_by_a_word(opened: Callable[..., Opened], tmp_path: Path) -> None:
-    layer, top = opened("fg_fraction: 0.5", "crop_size: 4 mirror: true mean_value: 100 scale: 0.5")
+    layer, top = opened("fg_fraction: 0.5 scale: 0.5", "crop_size: 4 mirror: true mean_value: 100")
     layer.forward([], top)
     words = rng.Generator(1)
     words.word()

@@ -17,12 +17,13 @@ from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto.read import read_net, read_solver
 from rigs import ROOT
 from rigs.cli_rig import SOLVER, Command, write_run
+from rigs.golden_forks import FOLDER as FORKS
 from rigs.golden_layers import FOLDER as LAYERS
 from rigs.golden_layers import manifest
 from rigs.golden_solvers import FOLDER as SOLVERS
 from rigs.mutations import mutated_text
 
-TIMES = 2500
+TIMES, FORK_TIMES = 2500, 1000
 MOST_SECONDS = 5
 FIELDS = [
     *(f'type: "{name}"' for name in ("Adam", "AdaGrad", "Nesterov", "RMSProp", "AdaDelta")),
@@ -37,7 +38,7 @@ POLICIES = ["fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid", "cosi
 def refused(problem: CaffeError) -> str:
     """What became of a text that was refused; below the sentence may stand the line, with a mark under it."""
     sentence, *mark = str(problem).split("\n")
-    assert 20 < len(sentence) < 800, sentence
+    assert 20 < len(sentence) < 1200, sentence
     assert sentence.endswith((".", "?", ")")), sentence
     assert len(mark) in (0, 2), problem
     return "refused"
@@ -69,6 +70,21 @@ def test_nets_of_every_layer(tmp_path: Path) -> None:
         counts[run(path, entry)] += 1
         assert time.monotonic() - begin < MOST_SECONDS, path.read_text()
     assert min(counts.values()) > TIMES // 10
+    assert len(counts) == 2
+
+
+def test_nets_of_forks(tmp_path: Path) -> None:
+    chance, path = random.Random(12), tmp_path / "net.prototxt"
+    texts = [(folder / "net.prototxt").read_text() for folder in FORKS.glob("*/*")]
+    counts: Counter[str] = Counter()
+    for _ in range(FORK_TIMES):
+        text = chance.choice(texts)
+        path.write_text(mutated_text(text, chance))
+        begin = time.monotonic()
+        phase = "TRAIN" if "phase: TRAIN" in text else "TEST"
+        counts[run(path, {"phase": phase, "backward": True})] += 1
+        assert time.monotonic() - begin < MOST_SECONDS, path.read_text()
+    assert min(counts.values()) > FORK_TIMES // 10
     assert len(counts) == 2
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pycaffe_lite.errors import CaffeError, ParseError
 from pycaffe_lite.layers.contract import Place
-from pycaffe_lite.layers.registry import create
+from pycaffe_lite.layers.registry import MODULES, create
 from pycaffe_lite.proto import caffe_pb2, forks
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, SolverParameter
 from pycaffe_lite.proto.read import read_net, read_solver
@@ -24,16 +24,21 @@ def test_fork_fields_are_not_in_caffe(fork: str, message: str) -> None:
     assert not set(forks._FIELDS[fork][message].split()) & set(fields)
 
 
+def test_fork_types_are_not_computed_here() -> None:
+    assert not {name for names in forks._TYPES.values() for name in names.split()} & set(MODULES)
+
+
 def test_names_all_forks_of_a_field() -> None:
     assert forks.fork_of("SolverParameter", "disabled_update") == "Intel Caffe"
-    assert forks.fork_of("LayerParameter", "prior_box_param") == "SSD or Intel Caffe"
+    assert forks.fork_of("LayerParameter", "video_data_param") == "SSD or Intel Caffe"
     assert forks.fork_of("LayerParameter", "disabled_update") is None
     assert forks.fork_of("NoSuchParameter", "name") is None
 
 
 def test_names_the_forks_of_a_layer_type() -> None:
-    assert forks.fork_of_type("PriorBox") == "SSD"
-    assert forks.fork_of_type("ROIPooling") == "Faster R-CNN"
+    assert forks.fork_of_type("VideoData") == "SSD"
+    assert forks.fork_of_type("Correlation") == "FlowNet"
+    assert forks.fork_of_type("PriorBox") is None
     assert forks.fork_of_type("Convolution") is None
 
 
@@ -67,6 +72,12 @@ LAYERS = [
     ("dropout_param { scale_train: true }", "dropout_param { }", "Faster R-CNN, is ignored: it is what Caffe does"),
     ("dropout_param { sample_weights_test: false }", "dropout_param { }", "an addition of SegNet"),
     ("loss_param { weight_by_label_freqs: false }", "loss_param { }", "it is what Caffe does anyway"),
+    ("detection_output_param { visualize: true }", "detection_output_param { }", "the same without it"),
+    (
+        'detection_output_param { visualize_threshold: 0.6 save_file: "a.avi" }',
+        "detection_output_param { }",
+        "the same without it",
+    ),
     ("loss_param { label_smoothing: 0.0 }", "loss_param { }", "label_smoothing: 0 in LossParameter"),
 ]
 
@@ -144,13 +155,13 @@ REFUSED = [
     ("transform_param { crop_h: 224 }", "SSD or Intel Caffe or caffe-windows"),
     ("transform_param { img_rand_resize_lower: 256 img_rand_resize_upper: 480 }", "NVCaffe"),
     ("transform_param { flow: true }", "Intel Caffe"),
-    ("transform_param { resize_param { prob: 1 } }", "SSD or Intel Caffe"),
     ("dropout_param { scale_train: false }", "Faster R-CNN, .*; only true, "),
     ("loss_param { weight_by_label_freqs: true }", "SegNet or ENet"),
     ("loss_param { label_smoothing: 0.1 }", "Intel Caffe"),
     ("convolution_param { hole: 2 }", 'DeepLab, .*; in Caffe it is "dilation"'),
-    ("prior_box_param { min_size: 30 }", "SSD or Intel Caffe"),
-    ("bn_param { }", "SegNet or ENet or DeepLab"),
+    ("video_data_param { }", "SSD or Intel Caffe"),
+    ("densecrf_param { }", "DeepLab"),
+    ("normalize_param { }", "caffe-windows"),
 ]
 
 
@@ -205,17 +216,13 @@ def test_refuses_unknown_engines(text: str) -> None:
 # -- layer types ---------------------------------------------------------------------------------------------
 
 TYPES = [
-    ("PriorBox", "SSD"),
-    ("Permute", "SSD"),
-    ("Normalize", "SSD"),
-    ("ROIPooling", "Faster R-CNN"),
-    ("Upsample", "SegNet or ENet"),
-    ("Interp", "DeepLab or PSPNet"),
-    ("BN", "SegNet or DeepLab or PSPNet, which is not in Caffe; in Caffe, a BatchNorm and a Scale"),
-    ("ShuffleChannel", "ShuffleNet's port"),
-    ("Axpy", "SENet"),
-    ("ReLU6", "MobileNet's ports, which is not in Caffe; in Caffe, a Clip"),
-    ("ConvolutionDepthwise", "MobileNet's ports, .*a Convolution with group"),
+    ("VideoData", "SSD"),
+    ("BoxAnnotatorOHEM", "R-FCN"),
+    ("DenseImageData", "SegNet"),
+    ("DenseCRF", "DeepLab"),
+    ("Correlation", "FlowNet"),
+    ("FocalLoss", "caffe-windows"),
+    ("Lstm", "caffe-lstm, which is not in Caffe; in Caffe, an LSTM has a recurrent_param"),
 ]
 
 
@@ -226,36 +233,35 @@ def test_refuses_the_types_of_forks(name: str, fork: str) -> None:
         create(LayerParameter(name="x", type=name), place=Place("net:7: "))
 
 
-@pytest.mark.parametrize(("name", "fork"), [("BN", "SegNet"), ("IMAGE_SEG_DATA", "DeepLab"), ("ROI_POOLING", "Faster")])
+@pytest.mark.parametrize(("name", "fork"), [("DENSE_IMAGE_DATA", "SegNet"), ("IMAGE_SEG_DATA", "DeepLab")])
 def test_refuses_the_old_types_of_forks(name: str, fork: str) -> None:
     with pytest.raises(ParseError, match=f'^net:1:16: "type" takes one of its names, got "{name}"; .*{fork}'):
         parse(f"layers {{ type: {name} }}", NetParameter, "net")
 
 
-DEPTHWISE = """layer {
-  name: "x"
-  type: "DepthwiseConvolution"
-  convolution_param { num_output: 8 group: %d kernel_size: 3 }
-}
-"""
+V1_TYPES = [
+    ("BN", "BN", "bn_param { bn_mode: INFERENCE }"),
+    ("INTERP", "Interp", "interp_param { zoom_factor: 2 }"),
+    ("L1_LOSS", "L1Loss", "l1_loss_param { l2_per_location: true }"),
+    ("NORMALIZE", "Normalize", "norm_param { across_spatial: false }"),
+    ("PERMUTE", "Permute", "permute_param { order: 0 }"),
+    ("RELU6", "ReLU6", "relu6_param { negative_slope: 0.1 }"),
+    ("REVERSE", "Reverse", "reverse_param { axis: 1 }"),
+    ("ROI_POOLING", "ROIPooling", "roi_pooling_param { pooled_h: 7 pooled_w: 7 }"),
+    ("SEG_ACCURACY", "SegAccuracy", "seg_accuracy_param { ignore_label: 255 }"),
+    ("SMOOTH_L1_LOSS", "SmoothL1Loss", "smooth_l1_loss_param { sigma: 3 }"),
+    ("TRANSPOSE", "Transpose", "transpose_param { dim: 0 }"),
+    ("TRIPLET_LOSS", "TripletLoss", "triplet_loss_param { margin: 2 }"),
+    ("UPSAMPLE", "Upsample", "upsample_param { scale: 2 }"),
+]
 
 
-def test_a_depthwise_convolution_is_a_convolution(tmp_path: Path, messages: list[str]) -> None:
+@pytest.mark.parametrize(("old", "present", "param"), V1_TYPES)
+def test_old_texts_of_forks_become_the_present_form(old: str, present: str, param: str, tmp_path: Path) -> None:
     path = tmp_path / "net"
-    path.write_text("# its line is the third\n\n" + DEPTHWISE % 8)
-    net = read_net(str(path)).param
-    assert net == parse((DEPTHWISE % 8).replace("DepthwiseC", "C"), NetParameter)
-    (line,) = messages
-    assert line.startswith(f'I{path}:3: layer "x": type DepthwiseConvolution, an addition of MobileNet')
-    assert line.endswith("is taken as Convolution with its group: 8.")
-
-
-def test_a_depthwise_convolution_without_all_groups_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "net"
-    path.write_text(DEPTHWISE % 1)
-    (layer,) = read_net(str(path)).param.layer
-    with pytest.raises(CaffeError, match=r'"DepthwiseConvolution"; .* where group and num_output are the same number'):
-        create(layer)
+    path.write_text(f'layers {{ name: "x" type: {old} bottom: "a" top: "b" {param} }}')
+    expected = parse(f'layer {{ name: "x" type: "{present}" bottom: "a" top: "b" {param} }}', NetParameter)
+    assert read_net(str(path)).param == expected
 
 
 # -- mixed spellings, in files -------------------------------------------------------------------------------

@@ -18,7 +18,23 @@ from rigs import GOLDEN, ROOT
 
 SCHEMA = json.loads((GOLDEN / "reference" / "caffe_schema.json").read_text())
 
-# What Caffe does not have.
+# What Caffe does not have: fields of forks, whose messages are of forks too, and our own.
+FORK_FIELDS = {
+    "LayerParameter": "annotated_data_param:AnnotatedData bn_param:BN center_loss_param:CenterLoss "
+    "detection_evaluate_param:DetectionEvaluate detection_output_param:DetectionOutput interp_param:Interp "
+    "l1_loss_param:L1Loss multibox_loss_param:MultiBoxLoss norm_param:Normalize permute_param:Permute "
+    "prior_box_param:PriorBox proposal_param:Proposal psroi_pooling_param:PSROIPooling relu6_param:ReLU "
+    "reorg_param:Reorg reverse_param:Reverse roi_pooling_param:ROIPooling seg_accuracy_param:SegAccuracy "
+    "shuffle_channel_param:ShuffleChannel smooth_l1_loss_param:SmoothL1Loss transpose_param:Transpose "
+    "triplet_loss_param:TripletLoss upsample_param:Upsample",
+    "V1LayerParameter": "bn_param:BN interp_param:Interp l1_loss_param:L1Loss norm_param:Normalize "
+    "permute_param:Permute relu6_param:ReLU reverse_param:Reverse roi_pooling_param:ROIPooling "
+    "seg_accuracy_param:SegAccuracy smooth_l1_loss_param:SmoothL1Loss transpose_param:Transpose "
+    "triplet_loss_param:TripletLoss upsample_param:Upsample",
+    "PoolingParameter": "kernel_shape:BlobShape stride_shape:BlobShape pad_shape:BlobShape",
+    "TransformationParameter": "resize_param:Resize noise_param:Noise distort_param:Distortion expand_param:Expansion "
+    "emit_constraint:EmitConstraint",
+}
 OUR_FIELDS: dict[str, dict[str, tuple[int, str, str | None]]] = {
     "DataParameter": {"shuffle": (1000, "bool", "false")},
     "ImageDataParameter": {"label_dim": (1000, "uint32", "1")},
@@ -33,7 +49,25 @@ OUR_FIELDS: dict[str, dict[str, tuple[int, str, str | None]]] = {
         "plateau_winsize": (1007, "int32", None),  # repeated
     },
 }
-OUR_VALUES = {"DataParameter.DB": {"IDX": 100, "NPZ": 101, "CSV": 102}}
+V1_OF_FORKS = {
+    "BN": 1000,
+    "INTERP": 1001,
+    "L1_LOSS": 1002,
+    "NORMALIZE": 1003,
+    "PERMUTE": 1004,
+    "RELU6": 1005,
+    "REVERSE": 1006,
+    "ROI_POOLING": 1007,
+    "SEG_ACCURACY": 1008,
+    "SMOOTH_L1_LOSS": 1009,
+    "TRANSPOSE": 1010,
+    "TRIPLET_LOSS": 1011,
+    "UPSAMPLE": 1012,
+}
+OUR_VALUES = {
+    "DataParameter.DB": {"IDX": 100, "NPZ": 101, "CSV": 102},
+    "V1LayerParameter.LayerType": V1_OF_FORKS,
+}
 
 FILE = descriptor_pb2.FileDescriptorProto()
 caffe_pb2.DESCRIPTOR.CopyToProto(FILE)
@@ -77,8 +111,8 @@ def values(enum: Any) -> dict[str, int]:
     return {value.name: value.number for value in enum.value}
 
 
-def test_messages_are_caffes() -> None:
-    assert set(MESSAGES) == set(SCHEMA["messages"])
+def test_messages_are_caffes_and_forks() -> None:
+    assert set(SCHEMA["messages"]) < set(MESSAGES)
     assert {enum.name: values(enum) for enum in FILE.enum_type} == SCHEMA["enums"]
     assert FILE.package == SCHEMA["package"]
 
@@ -87,6 +121,10 @@ def test_messages_are_caffes() -> None:
 def test_fields_are_caffes(name: str) -> None:
     ours = OUR_FIELDS.get(name, {})
     told = {field.name: normalized(facts(field)) for field in MESSAGES[name].field}
+    for entry in FORK_FIELDS.get(name, "").split():
+        field, kind = entry.split(":")
+        assert told[field]["number"] >= 1000
+        assert told.pop(field)["type"] in (kind, f"{kind}Parameter")
     for field, (number, kind, default) in ours.items():
         label = "repeated" if default is None else "optional"
         expected = {"name": field, "number": number, "label": label, "type": kind}

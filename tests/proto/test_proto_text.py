@@ -214,10 +214,10 @@ FORKS = [
     (SolverParameter, "disabled_update: 5", "Intel Caffe"),
     (SolverParameter, "eval_type: 'detection'", "SSD"),
     (SolverParameter, "max_epoch: 5", "NVCaffe"),
-    (LayerParameter, "roi_pooling_param { }", "Faster R-CNN"),
+    (LayerParameter, "box_annotator_ohem_param { }", "R-FCN"),
     (LayerParameter, "multi_stage_meanfield_param { }", "CRF-RNN"),
     (LayerParameter, "op_transform_param { }", "OpenPose"),
-    (LayerParameter, "bn_param { bn_mode: INFERENCE }", "SegNet"),
+    (LayerParameter, "dense_image_data_param { }", "SegNet"),
     (LayerParameter, "quantization_param { }", "Ristretto"),
     (LayerParameter, "convolution_param { hole: 2 }", "DeepLab"),
 ]

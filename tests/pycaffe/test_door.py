@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -97,18 +99,21 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_same_names_in_all_ways(way: str) -> None:
+    name = "pycaffe_lite" if way == "page" else "caffe"
     code = WAYS[way] + (
         "p = caffe.proto.caffe_pb2.NetParameter()\n"
         "net = caffe.Net(p, caffe.TEST)\n"
         "caffe.log('quiet')\n"
-        "caffe.layers, caffe.proto\n"
+        f"from {name} import layers as L, params as P\n"
+        "n = caffe.NetSpec(); n.d = L.Input(shape={'dim': [1, 2, 4, 4]}); n.p = caffe.layers.Pooling(n.d, "
+        "pool=P.Pooling.AVE, kernel_size=2)\n"
+        "assert caffe.Net(n.to_proto(), caffe.TEST).blobs['p'].shape == (1, 2, 3, 3)\n"
         "assert caffe.pycaffe._Net_forward is caffe.Net.forward\n"
         "assert caffe._caffe.RawBlobVec and caffe.SGDSolver is caffe._caffe.SGDSolver\n"
         "assert callable(caffe.log) and 'Net' in dir(caffe)\n"
         "try: caffe.nothing\n"
         "except AttributeError as problem: print(problem)\n"
     )
-    name = "pycaffe_lite" if way == "page" else "caffe"
     path = os.pathsep.join([door.FOLDER, BARE]) if way == "path" else BARE
     if way != "page":
         code += (
@@ -190,6 +195,32 @@ def test_the_log_goes_to_a_file_or_a_function(tmp_path: Path) -> None:
     pycaffe_lite.log.to(None)
     assert [line.partition("] ")[2] for line in lines] == ["one"]
     assert (tmp_path / "run.log").read_text().endswith("] two\n")
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: pycaffe_lite.init_log("x"), "a whole number as a level of the log, got 'x'"),
+        (lambda: pycaffe_lite.set_random_seed(1.5), "a whole number as a seed, got 1.5"),
+        (lambda: pycaffe_lite.set_solver_count(None), "a whole number as the count of solvers, got None"),
+        (lambda: pycaffe_lite.Net(3, 1), "the path of a net's prototxt, got 3"),
+        (lambda: pycaffe_lite.SGDSolver(None), "the path of a solver's prototxt, got None"),
+        (lambda: pycaffe_lite.log.to(5), "a stream, a function, a path or None, got 5"),
+    ],
+)
+def test_arguments_of_another_kind_are_a_type_error(call: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(sentence)):
+        call()
+
+
+def test_a_log_that_cannot_be_written_is_told_of_at_once(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="directory"):
+        pycaffe_lite.log.to(tmp_path)
+    (tmp_path / "folder").mkdir()
+    pycaffe_lite.log.to(tmp_path / "folder" / "run.log")
+    (tmp_path / "folder" / "run.log").unlink()
+    (tmp_path / "folder").rmdir()
+    pycaffe_lite.log("lost, and nothing else happens")
 
 
 def test_a_timer_measures() -> None:

@@ -128,6 +128,10 @@ def test_the_forms_of_the_constructor(staged: tuple[Path, Path]) -> None:
         ((True,), {}),
         ((None,), {}),
         (([],), {}),
+        ((1, "x"), {}),
+        ((1,), {"stages": "abc"}),
+        ((1,), {"stages": [1]}),
+        ((1,), {"weights": 3}),
     ],
 )
 def test_other_arguments_are_a_type_error(

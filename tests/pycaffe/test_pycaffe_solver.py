@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pycaffe_lite.proto.printer import to_text
 from pycaffe_lite.proto.text import parse
 from pycaffe_lite.pycaffe.solvers import Solver
 from pycaffe_lite.solvers.registry import get_solver as engine_solver
+from rigs.idx_files import write_idx
 
 NET = """
 layer { name: "data" type: "DummyData" top: "data" top: "label"
@@ -130,6 +132,27 @@ def test_nets_of_a_solver(make: Make) -> None:
     assert [type(net) for net in solver.test_nets] == [caffe.Net]
     assert list(solver.net.blobs) == ["data", "label", "conv", "ip", "loss"]
     assert "acc" in solver.test_nets[0].outputs
+
+
+def test_a_net_outlives_its_solver(here: Path) -> None:
+    write_idx(here / "x-images", np.zeros((8, 3, 3)))
+    write_idx(here / "x-labels", np.arange(8) % 3)
+    (here / "net.prototxt").write_text(
+        'layer { name: "d" type: "Data" top: "d" top: "l" '
+        'data_param { source: "x-images" backend: IDX batch_size: 2 } }'
+        'layer { name: "ip" type: "InnerProduct" bottom: "d" top: "ip" inner_product_param { num_output: 3 } }'
+        'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "l" top: "loss" }'
+    )
+    (here / "solver.prototxt").write_text('net: "net.prototxt" base_lr: 1 lr_policy: "fixed" max_iter: 3')
+    net = caffe.SGDSolver("solver.prototxt").net
+    gc.collect()
+    labels = net.blobs["l"].data
+    assert [(net.forward() and labels.tolist()) for _ in range(4)] == [[0, 1], [2, 0], [1, 2], [0, 1]]
+    layer = net.layers[0].inner
+    del net
+    gc.collect()
+    with pytest.raises(CaffeError, match="closed"):
+        layer.forward([], [])
 
 
 def test_parameters_can_be_read_and_set(make: Make) -> None:

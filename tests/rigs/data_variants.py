@@ -40,7 +40,7 @@ MEMORY = 160 << 20
 """What reading any variant may take beyond what reading the good source takes, in bytes."""
 
 _ADDRESSES = 3 << 30
-_PIXELS = 1 << 24  # that an image may claim: the limit in use would allow more memory than that
+_PIXELS = 1 << 23  # that an image may claim: the limit in use would allow more memory than that
 _TIMES_OUT = 2 * SECONDS
 
 

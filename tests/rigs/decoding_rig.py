@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pycaffe_lite.data.batches import Feed
+from pycaffe_lite.data.batches import RecordFeed
 from pycaffe_lite.data.records import Records, Source, Undecoded
 from pycaffe_lite.data.transformer import Transformer
 from pycaffe_lite.errors import CaffeError
@@ -46,8 +46,8 @@ class Slow(Source):
         self.closed = True
 
 
-def feed(source: Source, batch_size: int = 8, **fields: Any) -> Feed:
-    return Feed(source, Transformer(TransformationParameter(**fields), TRAIN, seed=3), batch_size)
+def feed(source: Source, batch_size: int = 8, **fields: Any) -> RecordFeed:
+    return RecordFeed(source, Transformer(TransformationParameter(**fields), TRAIN, seed=3), batch_size)
 
 
 def decoding() -> int:

@@ -18,6 +18,7 @@ NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d.]*(?:e[-+]?\d+)?(?![\w.])")
 # What we say and Caffe does not: what loading weights has done, what a signal was taken for, how to go on.
 OURS = (
     "I Weights of ",
+    "W Nothing was copied from ",
     "    not in the file ",
     "    left out ",
     "I There is no ",

@@ -258,7 +258,7 @@ ZOO = {
     "autoencoder": Model(_config("mnist_autoencoder/train_test.prototxt", (1, 28, 28), 8), 0.01, 400),
     "LSTM on rows": Model(_config("lstm/train_test.prototxt", (1, 28, 28)), 0.01, 0.5, ADAM),
     "LRCN": Model(captioner, 0.02, 1.25, ADAM),
-    "char-RNN": Model(char_rnn, 0.03, 0.9, ADAM),
+    "char-RNN": Model(char_rnn, 0.03, 1.2, ADAM),
 }
 
 

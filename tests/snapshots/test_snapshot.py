@@ -197,6 +197,54 @@ def test_the_weights_are_looked_for_beside_the_state_too(folder: Path, monkeypat
     assert solver.iter == 3
 
 
+def run_in_a_folder(folder: Path, seed: int) -> None:
+    """Three iterations, with their snapshot in `run`."""
+    (folder / "run").mkdir(exist_ok=True)
+    make_solver(folder, NET, BASE.replace('"s"', '"run/s"').replace("seed: 1", f"seed: {seed}") + "max_iter: 3").solve()
+
+
+def test_moved_weights_come_before_those_of_the_path_in_the_state(folder: Path) -> None:
+    run_in_a_folder(folder, 1)
+    expected = model("run/s_iter_3.caffemodel").layer[1].blobs[0].data[:]
+    (folder / "run").rename("moved")
+    run_in_a_folder(folder, 2)
+    solver = make_solver(folder, NET, BASE)
+    for name in ("solverstate", "caffemodel", "resume"):
+        lines = logged()
+        solver.restore(f"moved/s_iter_3.{name}")
+        np.testing.assert_array_equal(solver.net.params["fc"][0].data.ravel(), expected)
+        assert not [line for line in lines if line.startswith("W")]
+    Path("moved/s_iter_3.resume").unlink()
+    solver.net.params["fc"][0].data[...] = 0
+    solver.restore("moved/s_iter_3.solverstate")
+    np.testing.assert_array_equal(solver.net.params["fc"][0].data.ravel(), expected)
+
+
+def test_a_state_that_was_moved_alone_tells_whether_its_weights_are_the_right_ones(folder: Path) -> None:
+    run_in_a_folder(folder, 1)
+    expected = model("run/s_iter_3.caffemodel").layer[1].blobs[0].data[:]
+    (folder / "moved").mkdir()
+    for name in ("solverstate", "resume"):
+        Path(f"run/s_iter_3.{name}").rename(f"moved/s_iter_3.{name}")
+    solver = make_solver(folder, NET, BASE)
+    solver.restore("moved/s_iter_3.solverstate")
+    np.testing.assert_array_equal(solver.net.params["fc"][0].data.ravel(), expected)
+    run_in_a_folder(folder, 2)
+    with pytest.raises(FileError) as caught:
+        solver.restore("moved/s_iter_3.solverstate")
+    assert str(caught.value) == (
+        "run/s_iter_3.caffemodel is damaged, or not the weights that moved/s_iter_3.solverstate was written with: its "
+        "length or checksum is not what moved/s_iter_3.resume says; remove that file to use it all the same."
+    )
+    Path("moved/s_iter_3.resume").unlink()
+    lines = logged()
+    solver.restore("moved/s_iter_3.solverstate")
+    assert messages([line for line in lines if line.startswith("W")]) == [
+        "moved/s_iter_3.solverstate has no weights of its own name beside it, so those it names are taken, "
+        "run/s_iter_3.caffemodel; nothing tells whether they are still the ones it was written with."
+    ]
+
+
 def test_a_state_without_weights_leaves_them(folder: Path) -> None:
     solver = make_solver(folder, NET, BASE)
     before = solver.net.params["fc"][0].data.copy()

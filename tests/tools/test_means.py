@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pycaffe_lite.data.mean import read_mean
+from pycaffe_lite.data.transformer import read_mean
 from pycaffe_lite.errors import FileError
 from pycaffe_lite.proto import caffe_pb2
 from rigs.golden_formats import FORMATS, table

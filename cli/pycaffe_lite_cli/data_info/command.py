@@ -36,14 +36,12 @@ from pycaffe_lite_cli.terminal import encodable, progress
 @click.option(
     "--label-dim",
     type=click.IntRange(1, 10000),
-    default=1,
-    show_default=True,
     metavar="K",
-    help="For a list of images: numbers that end each line, its labels.",
+    help="For a list of images: real numbers that end each line, its labels; without it one whole number, or none.",
 )
 @click.option("--root-folder", default="", metavar="TEXT", help="Put before names in lists, as root_folder is in nets.")
 def data_info(
-    source: str, records: int, output: str | None, images: int, rgb: bool, label_dim: int, root_folder: str
+    source: str, records: int, output: str | None, images: int, rgb: bool, label_dim: int | None, root_folder: str
 ) -> None:
     """Show what a source holds: how many records, their shapes, labels, and the first records.
 

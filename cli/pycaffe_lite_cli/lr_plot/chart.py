@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from itertools import groupby
 import click
 
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite_cli.terminal import can_show, wants_color
 
 Point = tuple[float, float]
 
@@ -76,6 +78,13 @@ class Axis:
         return ((math.log10(value) if self.log else value) - self.low) / (self.high - self.low)
 
 
+def stdout_style(log: bool) -> Style:
+    """A chart that fits the terminal; 80 columns where there is none."""
+    columns, rows = shutil.get_terminal_size((80, 24))
+    width, height = min(max(columns, 40), 120), min(max(rows - 8, 10), 24)
+    return Style(width, height, can_show("⣿┊┤"), wants_color(), log)
+
+
 def nice_step(span: float, intervals: int) -> float:
     """The least of 1, 2, 5, 10, 20, … times a power of ten that cuts `span` into at most `intervals`."""
     rough = span / intervals
@@ -84,9 +93,12 @@ def nice_step(span: float, intervals: int) -> float:
 
 
 def x_axis(end: float, intervals: int) -> Axis:
-    """From 0 to exactly `end`."""
-    step = max(1, round(nice_step(end, intervals)))
-    return Axis(0, end, tuple(range(0, int(end) + 1, step)))
+    """From 0 to exactly `end`; the ticks are whole numbers unless it is below 1."""
+    step = nice_step(end, intervals)
+    if end >= 1:
+        step = max(1, round(step))
+    ticks = (float(f"{step * i:.12g}") for i in range(int(end / step + SLACK) + 1))
+    return Axis(0, end, tuple(ticks))
 
 
 def y_axis(values: Sequence[float], log: bool) -> Axis:
@@ -281,7 +293,7 @@ def _x_axis_rows(x: Axis, name: str, canvas: Canvas, margin: int) -> list[str]:
     for value in x.ticks:
         column = canvas.position(x.place(value) or 0, 0)[0] // canvas.dots[0]
         line[column] = tick
-        text = str(int(value))
+        text = f"{value:.12g}"
         start = min(margin + 2 + column - len(text) // 2, margin + 2 + canvas.columns - len(text))
         labels = labels.ljust(start) + text
     axis = f"{' ' * margin} {corner}{''.join(line)}"

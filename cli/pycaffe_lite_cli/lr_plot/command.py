@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from pathlib import PurePath
 from typing import Any
 
@@ -14,8 +11,8 @@ from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
 from pycaffe_lite.solvers.rates import POLICIES, check
 from pycaffe_lite_cli.lr_plot import curves, figure
-from pycaffe_lite_cli.lr_plot.chart import Style, draw
-from pycaffe_lite_cli.terminal import can_show, encodable
+from pycaffe_lite_cli.lr_plot.chart import Style, draw, stdout_style
+from pycaffe_lite_cli.terminal import encodable
 
 COUNT = click.IntRange(1, 2**31 - 1)
 POINTS = click.IntRange(2, 10**6)
@@ -120,15 +117,3 @@ def _as_text(rates: list[curves.Rates], file_format: str, output: str | None, lo
         return curves.to_json(rates)
     style = Style(log=log) if output else stdout_style(log)
     return draw(curves.to_curves(rates), "iteration", "learning rate", style)
-
-
-def stdout_style(log: bool) -> Style:
-    """A chart that fits the terminal; 80 columns where there is none."""
-    columns, rows = shutil.get_terminal_size((80, 24))
-    width, height = min(max(columns, 40), 120), min(max(rows - 8, 10), 24)
-    return Style(width, height, can_show("⣿┊┤"), _wants_color(), log)
-
-
-def _wants_color() -> bool:
-    """Whether standard output is a terminal whose user has not set NO_COLOR."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

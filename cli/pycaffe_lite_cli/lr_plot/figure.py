@@ -17,9 +17,16 @@ FORMATS = ("png", "svg", "pdf")
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ("-", "--", "-.", ":")
 MOST_GUIDES = 50
+AXES = ("iteration", "learning rate")
 
 
-def save(curves: Sequence[Curve], path: str, file_format: str, log: bool) -> None:
+def save(
+    curves: Sequence[Curve],
+    path: str,
+    file_format: str,
+    log: bool,
+    names: tuple[str, str] = AXES,
+) -> None:
     """Draws the curves into a file.
 
     Args:
@@ -27,6 +34,7 @@ def save(curves: Sequence[Curve], path: str, file_format: str, log: bool) -> Non
         path: the file to write.
         file_format: one of FORMATS.
         log: whether the y axis is logarithmic.
+        names: what the axes show, x and y.
 
     Raises:
         MissingExtra: without matplotlib.
@@ -41,17 +49,17 @@ def save(curves: Sequence[Curve], path: str, file_format: str, log: bool) -> Non
     # A fixed salt and no date: the same curves give the same file.
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with rc_context({"svg.hashsalt": "lr-plot", "font.size": 10}):
-        _figure(curves, log).savefig(path, format=file_format, metadata=dates.get(file_format))
+        _figure(curves, log, names).savefig(path, format=file_format, metadata=dates.get(file_format))
 
 
-def _figure(curves: Sequence[Curve], log: bool) -> Figure:
+def _figure(curves: Sequence[Curve], log: bool, names: tuple[str, str] = AXES) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4 + 0.25 * len(curves)), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     for index, curve in enumerate(curves):
         _draw_curve(axes, curve, index, len(curves))
-    _dress(axes, max(curve.points[-1][0] for curve in curves), log)
+    _dress(axes, max(curve.points[-1][0] for curve in curves), log, names)
     figure.legend(loc="outside lower center", frameon=False)
     return figure
 
@@ -74,17 +82,18 @@ def _plain(label: str) -> str:
     return f" {label}" if label.startswith("_") else label
 
 
-def _dress(axes: Axes, end: float, log: bool) -> None:
+def _dress(axes: Axes, end: float, log: bool, names: tuple[str, str]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_xlabel("iteration")
-    axes.set_ylabel("learning rate")
+    axes.set_xlabel(_plain(names[0]))
+    axes.set_ylabel(_plain(names[1]))
     axes.set_xlim(0, end)
     if log:
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.xaxis.set_major_formatter("{x:.0f}")
+    if end >= 1:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_formatter("{x:.0f}")
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)

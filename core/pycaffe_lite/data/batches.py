@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite import log
-from pycaffe_lite.data.records import Records, ShuffledSource, Source, Undecoded
+from pycaffe_lite.data.records import Records, ShuffledSource, Source, Undecoded, length_of
 from pycaffe_lite.data.transformer import Transformer
-from pycaffe_lite.errors import CaffeError, ShapeError
+from pycaffe_lite.errors import CaffeError, ShapeError, told_by
 from pycaffe_lite.parallel import Pool
 
 # Integers and arrays of integers by name: what an exact resume needs.
@@ -27,64 +27,54 @@ class Batch:
     """What a forward pass takes, and where reading goes on after it.
 
     Attributes:
-        data: batch x C x H x W, float32.
-        labels: batch, or batch x k for records with k labels each, float32.
+        tops: an array for each top that the layer may have, float32: of images and labels, or of rows.
         after: the feed's state once this batch has been delivered.
     """
 
-    data: NDArray[np.float32]
-    labels: NDArray[np.float32]
+    tops: list[NDArray[np.float32]]
     after: FeedState = field(default_factory=dict)
+
+    @property
+    def data(self) -> NDArray[np.float32]:
+        """Images, batch x C x H x W."""
+        return self.tops[0]
+
+    @property
+    def labels(self) -> NDArray[np.float32]:
+        """Their labels: batch, or batch x k for records with k labels each."""
+        return self.tops[1]
 
 
 class Feed:
-    """Batches of consecutive records; after the last record comes the first, within a batch too, as in Caffe.
+    """Makes batches, one after the other."""
 
-    Args:
-        source: where the records come from.
-        transformer: what is done to them.
-        batch_size: records in a batch, 1 or more.
-    """
-
-    def __init__(self, source: Source, transformer: Transformer, batch_size: int) -> None:
-        self._source = source
-        self._transformer = transformer
-        self._batch_size = batch_size
-        self._position = 0
-        self._pieces = Pieces(source, batch_size)
+    def __init__(self) -> None:
         # Not the threads the net computes with at the same time: a feed that took them would hold it up.
         self._pool = Pool("decode")
 
-    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The shapes of the next batch's data and labels; as in Caffe, its first record decides."""
-        first = self._source.read(self._position, 1)
-        return self._shape_of(first.images[0]), self._label_shape(first)
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of the next batch's arrays."""
+        raise NotImplementedError
 
     def state(self) -> FeedState:
-        """Where the next batch begins: `position`, if there are such, `shuffle_seed` and `generator`."""
-        state: FeedState = {"position": self._position}
-        if isinstance(self._source, ShuffledSource):
-            state["shuffle_seed"] = self._source.seed
-        if (generator := self._transformer.state()) is not None:
-            state["generator"], state["generator_position"] = generator
-        return state
+        """Where the next batch begins."""
+        raise NotImplementedError
 
     def restore(self, state: FeedState) -> None:
         """Goes on where `state` was called.
 
         Raises:
-            CaffeError: the state is none of these, or the source has fewer records now.
+            CaffeError: the state is of another feed.
         """
-        position = int(state.get("position", -1))
-        if position < 0:
-            raise CaffeError(f"A state of a data source has a position of 0 or more, got {sorted(state)}.")
-        self._source.check(position)
-        self._pieces.forget()
-        self._position = position
-        if isinstance(self._source, ShuffledSource) and "shuffle_seed" in state:
-            self._source.seed = int(state["shuffle_seed"])
-        if "generator" in state:
-            self._transformer.restore((state["generator"], int(state.get("generator_position", -1))))
+        raise NotImplementedError
+
+    def records(self) -> int | None:
+        """How many records there are; None if that is not known."""
+        return None
+
+    def labels(self) -> NDArray[np.float32] | None:
+        """All labels, where they are at hand; else None."""
+        return None
 
     def fill(self, batch: Batch | None) -> Batch:
         """The next batch.
@@ -97,27 +87,81 @@ class Feed:
         """
         before = self.state()
         try:
-            return self._fill(batch)
-        except BaseException as problem:
+            batch = self._fill(batch)
+        except BaseException:
             self.restore(before)
-            if batch is None or not isinstance(problem, ShapeError):
-                raise
-        return self.fill(None)  # images need not have the size of those in the batch that is written over
+            raise
+        batch.after = self.state()
+        return batch
+
+    def _fill(self, batch: Batch | None) -> Batch:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Ends its threads and closes its files."""
+        self._pool.close()
+
+
+class RecordFeed(Feed):
+    """Batches of consecutive records; after the last record comes the first, within a batch too, as in Caffe.
+
+    Args:
+        source: where the records come from.
+        transformer: what is done to them.
+        batch_size: records in a batch, 1 or more.
+    """
+
+    def __init__(self, source: Source, transformer: Transformer, batch_size: int) -> None:
+        super().__init__()
+        self._source = source
+        self._transformer = transformer
+        self._batch_size = batch_size
+        self._position = 0
+        self._pieces = Pieces(source, batch_size)
+
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of the next batch's images and labels; as in Caffe, its first record decides."""
+        first = self._source.read(self._position, 1)
+        return [self._shape_of(first.images[0]), self._label_shape(first)]
+
+    def state(self) -> FeedState:
+        """Where the next batch begins: `position`, if there are such, `shuffle_seed` and `generator`."""
+        state: FeedState = {"position": self._position}
+        if isinstance(self._source, ShuffledSource):
+            state["shuffle_seed"] = self._source.seed
+        if (generator := self._transformer.state()) is not None:
+            state["generator"], state["generator_position"] = generator
+        return state
+
+    def restore(self, state: FeedState) -> None:
+        position = int(state.get("position", -1))
+        if position < 0:
+            raise CaffeError(f"A state of a data source has a position of 0 or more, got {sorted(state)}.")
+        self._source.check(position)
+        self._pieces.forget()
+        self._position = position
+        if isinstance(self._source, ShuffledSource) and "shuffle_seed" in state:
+            self._source.seed = int(state["shuffle_seed"])
+        if "generator" in state:
+            self._transformer.restore((state["generator"], int(state.get("generator_position", -1))))
 
     def records(self) -> int | None:
-        """How many records there are; None if that is not known."""
-        try:
-            return len(self._source)
-        except CaffeError:
-            return None
+        return length_of(self._source)
 
     def labels(self) -> NDArray[np.float32] | None:
-        """All labels, where they are at hand; else None."""
         return self._source.labels()
 
     def close(self) -> None:
-        self._pool.close()
+        super().close()
         self._source.close()
+
+    def fill(self, batch: Batch | None) -> Batch:
+        try:
+            return super().fill(batch)
+        except ShapeError:
+            if batch is None:
+                raise
+        return super().fill(None)  # images need not have the size of those in the batch that is written over
 
     def _fill(self, batch: Batch | None) -> Batch:
         records = self._pieces.read(self._position, self._batch_size)
@@ -134,7 +178,6 @@ class Feed:
             if done == self._batch_size:
                 break
             records = self._pieces.read(self._position, self._batch_size - done)
-        batch.after = self.state()
         return batch
 
     def _go_to(self, position: int) -> None:
@@ -146,10 +189,8 @@ class Feed:
         return lambda i: self._source.where(start + i)
 
     def _shape_of(self, image: NDArray[Any]) -> tuple[int, ...]:
-        try:
+        with told_by(lambda text: ShapeError(f"{self._source.where(self._position)}: {text}")):
             return (self._batch_size, *self._transformer.output_shape(image.shape))
-        except ShapeError as problem:
-            raise ShapeError(f"{self._source.where(self._position)}: {problem}") from None
 
     def _label_shape(self, records: Records) -> tuple[int, ...]:
         return (self._batch_size, *records.labels.shape[1:])
@@ -168,7 +209,7 @@ class Feed:
         if batch is not None and batch.data.shape == shape and batch.labels.shape == label_shape:
             return batch
         try:
-            return Batch(np.empty(shape, np.float32), np.empty(label_shape, np.float32))
+            return Batch([np.empty(shape, np.float32), np.empty(label_shape, np.float32)])
         except MemoryError:
             raise CaffeError(f"not enough memory for batches of shape {list(shape)}.") from None
 

@@ -42,6 +42,7 @@ _HEADS = (
     (MEAN, re.compile(rb"\x08\x01\x10[\x01-\x7f]\x18")),
 )
 _LEVELDB_FILE = re.compile(r"CURRENT|LOCK|LOG|MANIFEST-[0-9]+|[0-9]+\.(ldb|sst|log)")
+_IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".webp", ".jp2")
 _GZIP = b"\x1f\x8b"
 _LONGEST_LINE = 1 << 16
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -118,14 +119,6 @@ def open_kind(path: str, kind: str, with_labels: bool = True, color: bool | None
     return open_source(DataParameter(source=path, backend=backend), "", with_labels, color)
 
 
-def length_of(source: Source) -> int | None:
-    """The number of a source's records; None if only reading it through can tell."""
-    try:
-        return len(source)
-    except CaffeError:
-        return None
-
-
 def _seen(path: str) -> str | None:
     """The kind that a folder's files or a file's first bytes tell; None if they tell none."""
     if os.path.isdir(path):
@@ -174,4 +167,7 @@ def _by_text(path: str) -> str | None:
         return WINDOWS
     if len(words) > 1 and _NUMBER.fullmatch(words[-1]):
         return IMAGE_LIST
-    return HDF5_LIST if words[0].lower().endswith((".h5", ".hdf5", ".hdf")) else None
+    name = words[0].lower()
+    if len(words) == 1 and name.endswith(_IMAGES):
+        return IMAGE_LIST
+    return HDF5_LIST if name.endswith((".h5", ".hdf5", ".hdf")) else None

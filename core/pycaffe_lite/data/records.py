@@ -115,6 +115,14 @@ class Source:
         """Gives up threads and files; nothing is read afterwards."""
 
 
+def length_of(source: Source) -> int | None:
+    """The number of a source's records; None if only reading it through can tell."""
+    try:
+        return len(source)
+    except CaffeError:
+        return None
+
+
 def label_array(labels: Sequence[Sequence[float]], where: Callable[[int], str]) -> NDArray[np.float32]:
     """The labels of n records, n of them, or n x k if each record has k.
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite.data.images import is_opencvs, write_opencvs
-from pycaffe_lite.data.mean import read_mean
 from pycaffe_lite.data.records import Images
-from pycaffe_lite.errors import CaffeError, ShapeError
+from pycaffe_lite.errors import CaffeError, FileError, ShapeError
+from pycaffe_lite.formats.blobproto import read_blob
 from pycaffe_lite.parallel import parallel_for
 from pycaffe_lite.paths import find_file
 from pycaffe_lite.phase import TRAIN
@@ -22,6 +22,17 @@ from pycaffe_lite.rng import Generator, Words
 ImageShape = tuple[int, int, int]
 
 _CACHED = 1 << 16  # elements
+
+
+VARIATIONS = ("resize_param", "noise_param", "distort_param", "expand_param", "emit_constraint")
+"""What SSD adds to transform_param."""
+
+
+def _refuse_variations(param: TransformationParameter) -> None:
+    """Raises a CaffeError for variations of images that are read but not carried out."""
+    for name in VARIATIONS:
+        if param.HasField(name):
+            raise CaffeError(f"{name}, an addition of SSD to transform_param, is not carried out here; leave it out.")
 
 
 def draws_words(param: TransformationParameter, phase: int) -> bool:
@@ -52,6 +63,7 @@ class Transformer:
             raise CaffeError("expected force_color or force_gray, got both.")
         if param.HasField("mean_file") and len(param.mean_value):
             raise CaffeError("expected mean_file or mean_value, got both.")
+        _refuse_variations(param)
         self._crop = int(param.crop_size)
         self._mirror = bool(param.mirror)
         self._random_crop = bool(self._crop and phase == TRAIN)
@@ -221,3 +233,20 @@ def _read_means(param: TransformationParameter, folder: str) -> NDArray[np.float
     if len(param.mean_value):
         return np.array(param.mean_value, np.float32).reshape(-1, 1, 1)
     return None
+
+
+def read_mean(path: Path) -> NDArray[np.float32]:
+    """The mean image of a .binaryproto file, C x H x W.
+
+    Raises:
+        FileError: missing, not a BlobProto, or not one image.
+    """
+    if path.exists() and not path.is_file():
+        raise FileError(f"{path}: expected a mean image (a BlobProto), got no plain file.")
+    blob = read_blob(str(path), "a mean image")
+    # Files of compute_image_mean have the old four numbers in place of a shape.
+    image = blob.shape[1:] if blob.ndim == 4 and blob.shape[0] == 1 else blob.shape
+    if len(image) != 3:
+        raise FileError(f"{path}: expected one mean image, got shape {list(blob.shape)}.")
+    with np.errstate(over="ignore"):  # as a cast in C: infinite
+        return np.array(blob, np.float32).reshape(image)

@@ -42,7 +42,7 @@ class PoolingMethod:
 
     def __init__(self, window: Window, sizes: Sequence[int], count: Sequence[int], dtype: np.dtype) -> None:
         self.window, self.sizes, self.count, self.dtype = window, tuple(sizes), tuple(count), dtype
-        self.places = self._places(0), self._places(1)
+        self.places = [self._places(axis) for axis in range(len(self.count))]
         # Whether the first two taps along an axis are on pixels in all windows.
         self.begins = [
             len(places) > 1 and all(windows[-1] == slice(0, n) for windows, _ in places[:2])

@@ -193,6 +193,9 @@ class Layer:
         self.blobs.append(blob)
         return blob
 
+    def fit_stored(self, count: int) -> None:
+        """Hears how many parameters a file of weights has for it, before they are copied; BN may change what it is."""
+
     def cannot_propagate(self, propagate_down: Sequence[bool], index: int, what: str) -> None:
         """Raises a CaffeError if a diff is wanted for the bottom of that index, which is `what` and has none."""
         if len(propagate_down) > index and propagate_down[index]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.layers.contract import register_layer
-from pycaffe_lite.layers.loss_base import LossLayer
+from pycaffe_lite.layers.loss_base import LossLayer, sum_in_order
 
 LEAST_DISTANCE = 1e-4
 """Caffe adds this to the distance that it divides by: two equal vectors push each other nowhere."""
@@ -64,7 +64,7 @@ class ContrastiveLoss(LossLayer):
         self.squared = np.add.reduce(self.delta, axis=1)
         self.alike = np.trunc(bottom[2].data.reshape(-1)) != 0
         costs = np.where(self.alike, self.squared, self._cost_apart())
-        top[0].data[...] = np.add.reduce(costs) / (2 * self.batch)
+        top[0].data[...] = sum_in_order(costs) / (2 * self.batch)
 
     def _cost_apart(self) -> Array:
         """What each pair costs if it is not alike."""

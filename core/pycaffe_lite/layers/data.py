@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.data.batches import Feed
+from pycaffe_lite.data.batches import RecordFeed
 from pycaffe_lite.data.open import open_source
 from pycaffe_lite.data.records import ShuffledSource, Source
 from pycaffe_lite.data.transformer import Transformer, draws_words
@@ -60,7 +60,7 @@ class DataLayer(FeedLayer):
             log.warning(f'layer "{self.name}" (Data): rand_skip is ignored, as in Caffe 1.0.')
         self._start(self._open_feed, top)
 
-    def _open_feed(self) -> Feed:
+    def _open_feed(self) -> RecordFeed:
         """Takes the words that Caffe takes, in its order, and one more for `shuffle`."""
         param, transform = self.layer_param.data_param, self.layer_param.transform_param
         by_chance = draws_words(transform, self.phase)
@@ -76,4 +76,4 @@ class DataLayer(FeedLayer):
             source.close()
             raise
         rng.word()  # the prefetching thread's
-        return Feed(source, transformer, param.batch_size)
+        return RecordFeed(source, transformer, param.batch_size)

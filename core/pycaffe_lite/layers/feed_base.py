@@ -1,4 +1,4 @@
-"""What layers that read batches ahead of time have in common: Data, ImageData and WindowData."""
+"""What layers that read batches ahead of time have in common: Data, HDF5Data, ImageData and WindowData."""
 
 from __future__ import annotations
 
@@ -18,43 +18,46 @@ from pycaffe_lite.layers.contract import Layer
 
 
 class FeedLayer(Layer):
-    """Hands on batches that a feed makes ahead of time, of images and perhaps of labels.
+    """Hands on batches that a feed makes ahead of time, an array for each top.
 
     A layer type opens its feed in `setup`, and gives it to `_start`.
+
+    Attributes:
+        says_size: whether the log has the first top's shape, as Caffe's layers of images do.
     """
 
     num_bottoms = (0, 0)
+    says_size = True
     _prefetcher: Prefetcher | None = None
 
     def _start(self, open_feed: Callable[[], Feed], top: Sequence[Blob]) -> None:
-        """Opens a feed of batches, gives the first top its shape, and begins to read ahead."""
+        """Opens a feed of batches, gives the tops their shapes, and begins to read ahead."""
         with told_by(self.error), contextlib.ExitStack() as unless_started:
             feed = open_feed()
             unless_started.callback(feed.close)
-            self._shape, self._label_shape = feed.shapes()
-            top[0].reshape(*self._shape)
+            self._shapes = feed.shapes()
+            self.reshape([], top)
             unless_started.pop_all()
-        log.info("output data size: " + ",".join(map(str, self._shape)))
-        ahead = depth_for(self.layer_param.data_param.prefetch, 4 * prod(self._shape))
+        if self.says_size:
+            log.info("output data size: " + ",".join(map(str, self._shapes[0])))
+        ahead = depth_for(self.layer_param.data_param.prefetch, 4 * sum(map(prod, self._shapes)))
         self._prefetcher = Prefetcher(feed, ahead)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        top[0].reshape(*self._shape)
-        if len(top) > 1:
-            top[1].reshape(*self._label_shape)
+        for blob, shape in zip(top, self._shapes, strict=False):  # a top of labels may be missing
+            blob.reshape(*shape)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Hands the next batch over as it is; it is written over once the one after it has been asked for."""
-        if self._prefetcher is None:
-            raise self.error("expected an open layer, got one that has been closed.")
+        prefetcher = self._opened()
         with told_by(self.error):
-            batch = self._prefetcher.next()
-        if (batch.data.shape, batch.labels.shape) != (self._shape, self._label_shape):
-            self._shape, self._label_shape = batch.data.shape, batch.labels.shape
+            batch = prefetcher.next()
+        shapes = [array.shape for array in batch.tops]
+        if shapes != self._shapes:
+            self._shapes = shapes
             self.reshape(bottom, top)
-        top[0].data = batch.data
-        if len(top) > 1:
-            top[1].data = batch.labels
+        for blob, array in zip(top, batch.tops, strict=False):
+            blob.data = array
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         """There is nothing to propagate to."""
@@ -69,18 +72,19 @@ class FeedLayer(Layer):
 
     def state(self) -> FeedState:
         """Where the next forward reads, as integers and arrays of integers by name."""
-        if self._prefetcher is None:
-            raise self.error("expected an open layer, got one that has been closed.")
-        return self._prefetcher.state()
+        return self._opened().state()
 
     def restore(self, state: FeedState) -> None:
         """Reads on where `state` was called, in this run or another."""
-        if self._prefetcher is None:
-            raise self.error("expected an open layer, got one that has been closed.")
-        self._prefetcher.restore(state)
+        self._opened().restore(state)
 
     def close(self) -> None:
         """Ends the reading thread and closes the source; the layer cannot go forward any more."""
         if self._prefetcher is not None:
             self._prefetcher.close()
             self._prefetcher = None
+
+    def _opened(self) -> Prefetcher:
+        if self._prefetcher is None:
+            raise self.error("expected an open layer, got one that has been closed.")
+        return self._prefetcher

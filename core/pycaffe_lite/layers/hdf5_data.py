@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.data.sources.hdf5 import RowFeed, read_hdf5_list
-from pycaffe_lite.errors import told_by
-from pycaffe_lite.layers.contract import Layer, register_layer
+from pycaffe_lite.layers.contract import register_layer
+from pycaffe_lite.layers.feed_base import FeedLayer
 from pycaffe_lite.paths import find_file
 
 
 @register_layer("HDF5Data")
-class HDF5Data(Layer):
-    """Reads rows, one after the other, from file to file and round again; each top is a dataset of its name.
+class HDF5Data(FeedLayer):
+    """Reads rows, one after the other, from file to file and round again, ahead of time; each top is a dataset of its
+    name.
 
     Tops: one or more, batch_size x the shape of a row; float32, of any range. The datasets hold numbers of any
         type, with as many rows each, and in all files rows of the same shapes.
@@ -32,60 +32,22 @@ class HDF5Data(Layer):
     Errors: a list, file or dataset that is missing, damaged, or does not fit; transform_param, as in Caffe.
     """
 
-    num_bottoms = (0, 0)
     num_tops = (1, None)
+    says_size = False
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._feed: RowFeed | None = None
-        param = self.layer_param.hdf5_data_param
-        self._batch_size = int(param.batch_size)
-        if self._batch_size < 1:
+        if self.layer_param.hdf5_data_param.batch_size < 1:
             raise self.error("expected hdf5_data_param { batch_size: … } of 1 or more, got 0 or none.")
         if self.layer_param.HasField("transform_param"):
             raise self.error("expected no transform_param, got one; it does not transform data: do so in the files.")
-        with told_by(self.error):
-            self._feed = self._open(param)
-            self._shape(self._feed, top)
+        self._start(self._open_rows, top)
 
-    def _open(self, param: Any) -> RowFeed:
+    def _open_rows(self) -> RowFeed:
+        param = self.layer_param.hdf5_data_param
         log.info(f"Loading list of HDF5 filenames from: {param.source}")
         paths = read_hdf5_list(find_file(param.source, self.folder, "list of HDF5 files"), self.folder)
         log.info(f"Number of HDF5 files: {len(paths)}")
-        return RowFeed(paths, list(self.layer_param.top), _seed() if param.shuffle else None)
-
-    def _shape(self, feed: RowFeed, top: Sequence[Blob]) -> None:
-        for blob, shape in zip(top, feed.shapes, strict=True):
-            blob.reshape(self._batch_size, *shape)
-
-    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._shape(self._opened(), top)
-
-    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        feed = self._opened()
-        with told_by(self.error):
-            feed.fill([blob.data for blob in top])
-
-    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        """There is nothing to propagate to."""
-
-    def state(self) -> dict[str, int]:
-        """Where the next forward reads, as integers by name."""
-        return self._opened().state()
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Reads on where `state` was called, in this run or another."""
-        self._opened().restore(state)
-
-    def close(self) -> None:
-        """Closes the files; the layer cannot go forward any more."""
-        if self._feed is not None:
-            self._feed.close()
-            self._feed = None
-
-    def _opened(self) -> RowFeed:
-        if self._feed is None:
-            raise self.error("expected an open layer, got one that has been closed.")
-        return self._feed
+        return RowFeed(paths, self.layer_param.top, param.batch_size, _seed() if param.shuffle else None)
 
 
 def _seed() -> int:

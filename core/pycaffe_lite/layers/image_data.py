@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.data.batches import Feed
+from pycaffe_lite.data.batches import RecordFeed
 from pycaffe_lite.data.records import Source
 from pycaffe_lite.data.sources.image_list import ImageListSource, ShuffledList
 from pycaffe_lite.data.transformer import Transformer, draws_words
@@ -23,12 +23,13 @@ class ImageData(FeedLayer):
     Tops:
         data: batch_size x C x H x W, or x C x crop_size x crop_size; float32, of any range; colours in the order
             blue, green, red.
-        label: batch_size, the images' integer labels; or batch_size x label_dim, float32, if that is above 1.
+        label: batch_size, the images' labels; or batch_size x label_dim, if that is above 1; float32.
 
     Parameters (image_data_param):
-        source: a text with a line for each image, the file's name, a space, its label. The last space divides them,
-            so a name may have spaces in it, and end in numbers.
-        label_dim: how many labels, numbers of any kind, end each line; default 1. Not in Caffe, but in forks of it.
+        source: a text with a line for each image, the file's name, a space, its label, a whole number. The last
+            space divides them, so a name may have spaces in it, and end in numbers. Without a label it is 0.
+        label_dim: how many labels, real numbers, end each line; without it one whole number, as in Caffe. Not in
+            Caffe, but in forks of it.
         root_folder: put before each name as it is.
         batch_size: images in a batch, default 1. Without crop_size all images of a batch must have one size.
         new_height, new_width: what images are resized to; both or none.
@@ -61,7 +62,7 @@ class ImageData(FeedLayer):
             )
         self._start(self._open_images, top)
 
-    def _open_images(self) -> Feed:
+    def _open_images(self) -> RecordFeed:
         """Opens the list; takes the words that Caffe takes, in its order."""
         param, transform = self.layer_param.image_data_param, self.layer_param.transform_param
         by_chance = draws_words(transform, self.phase)
@@ -70,9 +71,8 @@ class ImageData(FeedLayer):
         log.info(f"Opening file {param.source}")
         path = find_file(param.source, self.folder, "list of images")
         size = (param.new_height, param.new_width)
-        source: Source = ImageListSource(
-            path, param.root_folder, self.folder, param.is_color, *size, label_dim=param.label_dim
-        )
+        label_dim = param.label_dim if param.HasField("label_dim") else None
+        source: Source = ImageListSource(path, param.root_folder, self.folder, param.is_color, *size, label_dim)
         count = len(source)
         if param.shuffle:
             log.info("Shuffling data")
@@ -81,7 +81,7 @@ class ImageData(FeedLayer):
         skip = self._skip(param.rand_skip, count)
         transformer = Transformer(transform, self.phase, self.folder, rng.word() if by_chance else 0)
         rng.word()  # the prefetching thread's
-        feed = Feed(source, transformer, param.batch_size)
+        feed = RecordFeed(source, transformer, param.batch_size)
         if skip:
             feed.restore({**feed.state(), "position": skip})
         return feed

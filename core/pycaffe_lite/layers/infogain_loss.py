@@ -19,6 +19,7 @@ from pycaffe_lite.layers.loss_base import (
     normalizer,
     read_ignore_label,
     read_normalization,
+    sum_in_order,
 )
 from pycaffe_lite.paths import find_file
 
@@ -94,8 +95,8 @@ class InfogainLoss(LossLayer):
         self._choose_rows()
         np.maximum(self._by_position(self.probability), LEAST_LOGARITHM, out=self._view())
         np.log(self.by_class, out=self.by_class)
-        total = np.vdot(self.rows, self.by_class)
-        top[0].data[...] = (0.0 - total) / self._normalizer()
+        np.multiply(self.rows, self.by_class, out=self.by_class)
+        top[0].data[...] = (0.0 - sum_in_order(self.by_class)) / self._normalizer()
         if len(top) > 1:
             top[1].data = self.probability
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.layers.contract import register_layer
-from pycaffe_lite.layers.loss_base import LEAST_LOGARITHM, Labels, LossLayer, rows_of
+from pycaffe_lite.layers.loss_base import LEAST_LOGARITHM, Labels, LossLayer, rows_of, sum_in_order
 
 
 @register_layer("MultinomialLogisticLoss")
@@ -42,7 +42,7 @@ class MultinomialLogisticLoss(LossLayer):
         np.take(bottom[0].data.reshape(-1), self.labels.index, out=self.picked, mode="clip")
         np.maximum(self.picked, LEAST_LOGARITHM, out=self.picked)
         np.log(self.picked, out=self.logarithm)
-        top[0].data[...] = (0.0 - np.add.reduce(self.logarithm)) / self.batch
+        top[0].data[...] = (0.0 - sum_in_order(self.logarithm)) / self.batch
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         self.cannot_propagate(propagate_down, 1, "its targets")

@@ -10,7 +10,8 @@ from typing import Any
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.contract import Layer, register_layer
-from pycaffe_lite.layers.python_modules import find_class
+from pycaffe_lite.layers.python_modules import MissingModule, find_class
+from pycaffe_lite.layers.python_stand_ins import missing_part, stand_in
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -28,7 +29,8 @@ class PythonLayer(Layer):
         of a blob's data or diff is a view, and may hold their arrays.
     Parameters: python_param { module, layer, param_str: ""  share_in_parallel: false }. The module is looked for
         in the working folder, in PYTHONPATH and beside the prototxt; for its `import caffe` see
-        `python_modules`. share_in_parallel makes no difference.
+        `python_modules`. share_in_parallel makes no difference. Some modules that are missing have a stand-in, see
+        `python_stand_ins`.
 
     Errors: no such module or class, a class that is no layer; what the user's code raises, with the lines of the
         user's code it came through.
@@ -41,6 +43,7 @@ class PythonLayer(Layer):
     num_tops = (0, None)
     always_reshape = True
     user: Layer
+    _stood_in_for = False  # whether the class is ours, as the user's module is missing
 
     def __getattr__(self, name: str) -> Any:
         if "user" not in self.__dict__:
@@ -53,6 +56,11 @@ class PythonLayer(Layer):
             blob.pin()
         try:
             cls = find_class(param.module, param.layer, self.folder)
+        except MissingModule as problem:
+            ours = stand_in(param.module, param.layer)
+            if ours is None:
+                raise self.error(f"{problem}{missing_part(param.module)}") from None
+            cls, self._stood_in_for = ours, True
         except CaffeError as problem:
             raise self.error(str(problem)) from None
         except Exception as problem:
@@ -88,6 +96,8 @@ class PythonLayer(Layer):
         try:
             return action(*args)
         except Exception as problem:
+            if self._stood_in_for and isinstance(problem, CaffeError):
+                raise
             raise self._failed(what, problem) from problem
 
     def _failed(self, what: str, problem: Exception) -> UsersError:

@@ -22,6 +22,10 @@ from pycaffe_lite.layers.contract import Layer
 from pycaffe_lite.words import did_you_mean
 
 
+class MissingModule(CaffeError):
+    """There is no such module."""
+
+
 def find_class(module: str, name: str, folder: str) -> type[Layer]:
     """The class of a Python layer.
 
@@ -30,7 +34,8 @@ def find_class(module: str, name: str, folder: str) -> type[Layer]:
         folder: where the module is looked for after the working folder and PYTHONPATH.
 
     Raises:
-        CaffeError: there is no such module, or no such class in it, or it is no layer.
+        MissingModule: there is no such module.
+        CaffeError: there is no such class in it, or it is no layer.
         Exception: whatever the module's own code raises.
     """
     if not module or not name or module.startswith((".", "/")):
@@ -43,15 +48,31 @@ def find_class(module: str, name: str, folder: str) -> type[Layer]:
     except ModuleNotFoundError as problem:
         if problem.name != module and not module.startswith(f"{problem.name}."):
             raise
-        raise CaffeError(_no_module(str(problem.name), folder)) from None
+        raise MissingModule(_no_module(module, str(problem.name), folder)) from None
     return _class_of(loaded, name)
 
 
-def _no_module(module: str, folder: str) -> str:
-    beside = os.path.abspath(folder or os.curdir)
+def _no_module(module: str, missing: str, folder: str) -> str:
+    """The sentence for a module that is not there.
+
+    Args:
+        module: its whole name, such as `rpn.proposal_layer`.
+        missing: the first part of it that is not there, such as `rpn`.
+        folder: the prototxt's.
+    """
+    listed = ", ".join(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
+    file = f"{module.replace('.', '/')}.py"
+    parent = sys.modules.get(missing.rpartition(".")[0])
+    inside = ", ".join(getattr(parent, "__path__", [])) or getattr(parent, "__file__", None)
+    hint = f"put the folder that has {file.partition('/')[0]} into PYTHONPATH"
+    if parent and inside:
+        hint = f"{parent.__name__} was found as {inside}, without it"
+    if module.endswith(".py"):
+        hint = "write the module's name without .py"
     return (
-        f'expected python_param {{ module: "{module}" }} to be a Python module, found none in the working folder '
-        f"{_working_folder()}, in PYTHONPATH, or beside the prototxt in {beside}."
+        f'expected python_param {{ module: "{module}" }} to be a Python module, found no {file} in the working folder '
+        f"{_working_folder()}, in PYTHONPATH ({listed or 'which is not set'}), or beside the prototxt in "
+        f"{os.path.abspath(folder or os.curdir)}; {hint}."
     )
 
 

@@ -13,8 +13,12 @@ from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.kernels import products
 from pycaffe_lite.kernels.copying import dense, dense_to_write
 from pycaffe_lite.layers.contract import Layer
+from pycaffe_lite.layers.filler import fill
 from pycaffe_lite.memory import Loans, borrow
 from pycaffe_lite.parallel import parallel_for
+from pycaffe_lite.proto.caffe_pb2 import FillerParameter
+
+Param = tuple[tuple[int, ...], FillerParameter]
 
 
 class Recurrent(Layer):
@@ -34,6 +38,9 @@ class Recurrent(Layer):
         forward begins with the state that the one before ended with, 0 at first, so that a long sequence may
         come in pieces. No derivative goes back from one forward into the one before, nor through exposed
         states, as in Caffe. `debug_info` makes no difference.
+
+    Parameters that are applied in each step take random numbers for each of the T steps when they are made, of which
+    those for the first are kept, as in Caffe.
 
     Unlike Caffe, T may change from one forward to the next. If N does, the state is 0 again.
 
@@ -55,6 +62,10 @@ class Recurrent(Layer):
     may_propagate = (True, False)
 
     # -- what a subclass writes ----------------------------------------------------------------------------
+
+    def step_params(self) -> list[Param]:
+        """The shapes and fillers of the parameters that are applied in each step, W_h first."""
+        return [((self.blocks * self.units, self.units), self.layer_param.recurrent_param.weight_filler)]
 
     def begin(self, first: Sequence[Array]) -> None:
         """Takes the states before the first step, each N x D."""
@@ -103,7 +114,21 @@ class Recurrent(Layer):
         if self.static:
             self.add_param((outputs, prod(bottom[2].shape[1:])), param.weight_filler)
         self.recurrent = len(self.blobs)
-        self.add_param((outputs, self.units), param.weight_filler)
+        shared = self.step_params()
+        for shape, filler in shared:
+            self.add_param(shape, filler)
+        self._draw_for_later_steps(shared, bottom[0].shape[0] - 1)
+
+    def _draw_for_later_steps(self, shared: Sequence[Param], steps: int) -> None:
+        """Draws as many random numbers as Caffe does for steps after the first, and drops them.
+
+        Caffe makes a net of all the steps, in which each fills its parameters before they become the first one's. What
+        is filled or chosen by chance after this layer depends on it.
+        """
+        dropped = [(Blob(shape), filler) for shape, filler in shared]
+        for _ in range(steps):
+            for blob, filler in dropped:
+                fill(blob, filler)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._check_shapes(bottom)

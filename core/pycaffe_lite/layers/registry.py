@@ -19,18 +19,26 @@ from pycaffe_lite.words import did_you_mean
 MODULES = {
     "AbsVal": "absval",
     "Accuracy": "accuracy",
+    "AnnotatedData": "annotated_data",
     "ArgMax": "argmax",
+    "Axpy": "axpy",
+    "BN": "bn",
     "BNLL": "bnll",
     "BatchNorm": "batch_norm",
     "BatchReindex": "batch_reindex",
     "Bias": "bias",
+    "CenterLoss": "center_loss",
     "Clip": "clip",
     "Concat": "concat",
     "ContrastiveLoss": "contrastive_loss",
     "Convolution": "convolution",
+    "ConvolutionDepthwise": "convolution_depthwise",
     "Crop": "crop",
     "Data": "data",
     "Deconvolution": "deconvolution",
+    "DepthwiseConvolution": "depthwise_convolution",
+    "DetectionEvaluate": "detection_evaluate",
+    "DetectionOutput": "detection_output",
     "Dropout": "dropout",
     "DummyData": "dummy_data",
     "ELU": "elu",
@@ -48,28 +56,43 @@ MODULES = {
     "InfogainLoss": "infogain_loss",
     "InnerProduct": "inner_product",
     "Input": "input",
+    "Interp": "interp",
+    "L1Loss": "l1_loss",
     "LRN": "lrn",
     "LSTM": "lstm",
     "LSTMUnit": "lstm_unit",
     "Log": "log",
     "MVN": "mvn",
     "MemoryData": "memory_data",
+    "MultiBoxLoss": "multibox_loss",
     "MultinomialLogisticLoss": "multinomial_logistic_loss",
+    "Normalize": "normalize",
     "PReLU": "prelu",
+    "PSROIPooling": "psroi_pooling",
     "Parameter": "parameter",
+    "Permute": "permute",
     "Pooling": "pooling",
     "Power": "power",
+    "PriorBox": "prior_box",
+    "Proposal": "proposal",
     "Python": "python",
     "RNN": "rnn",
+    "ROIPooling": "roi_pooling",
     "ReLU": "relu",
+    "ReLU6": "relu6",
     "Reduction": "reduction",
+    "Reorg": "reorg",
     "Reshape": "reshape",
+    "Reverse": "reverse",
     "SPP": "spp",
     "Scale": "scale",
+    "SegAccuracy": "seg_accuracy",
+    "ShuffleChannel": "shuffle_channel",
     "Sigmoid": "sigmoid",
     "SigmoidCrossEntropyLoss": "sigmoid_cross_entropy_loss",
     "Silence": "silence",
     "Slice": "slice",
+    "SmoothL1Loss": "smooth_l1_loss",
     "Softmax": "softmax",
     "SoftmaxWithLoss": "softmax_loss",
     "Split": "split",
@@ -77,6 +100,9 @@ MODULES = {
     "TanH": "tanh",
     "Threshold": "threshold",
     "Tile": "tile",
+    "Transpose": "transpose",
+    "TripletLoss": "triplet_loss",
+    "Upsample": "upsample",
     "WindowData": "window_data",
 }
 """Which module of this package holds a type."""
@@ -115,10 +141,11 @@ def create(layer_param: LayerParameter, phase: int = TRAIN, place: Place = Place
 
 
 def _hint(name: str) -> str:
-    """The rest of the sentence: the fork that has the type, the nearest known type, or all if none is near."""
+    """The rest of the sentence: the fork that has the type, the nearest known type, or what one can do without."""
     fork = fork_of_type(name)
     if fork:
         return addition(fork, name)
-    known = layer_type_list()
-    needed = "" if name else '; give the layer one, such as type: "ReLU"'
-    return did_you_mean(name, known, f"{needed}; the known types are {', '.join(known)}.")
+    if not name:
+        return '; give the layer one, such as type: "ReLU".'
+    own = "; it is no type of Caffe's nor of a fork that is known: a Python layer can compute it."
+    return did_you_mean(name, layer_type_list(), own)

@@ -10,7 +10,7 @@ from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.kernels import products
 from pycaffe_lite.kernels.elementwise import elementwise
 from pycaffe_lite.layers.contract import register_layer
-from pycaffe_lite.layers.recurrent_base import Recurrent, matrix
+from pycaffe_lite.layers.recurrent_base import Param, Recurrent, matrix
 from pycaffe_lite.memory import borrow
 
 
@@ -31,11 +31,10 @@ class RNN(Recurrent):
     num_bottoms = (2, 4)
     num_tops = (1, 2)
 
-    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        super().setup(bottom, top)
+    def step_params(self) -> list[Param]:
         param = self.layer_param.recurrent_param
-        self.add_param((self.units, self.units), param.weight_filler)
-        self.add_param((self.units,), param.bias_filler)
+        output = ((self.units, self.units), param.weight_filler), ((self.units,), param.bias_filler)
+        return [*super().step_params(), *output]
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)

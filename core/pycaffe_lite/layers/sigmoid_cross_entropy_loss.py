@@ -10,7 +10,14 @@ import numpy as np
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.kernels.elementwise import elementwise
 from pycaffe_lite.layers.contract import register_layer
-from pycaffe_lite.layers.loss_base import BATCH_SIZE, LossLayer, normalizer, read_ignore_label, read_normalization
+from pycaffe_lite.layers.loss_base import (
+    BATCH_SIZE,
+    LossLayer,
+    normalizer,
+    read_ignore_label,
+    read_normalization,
+    sum_in_order,
+)
 from pycaffe_lite.memory import borrow_like
 
 
@@ -28,7 +35,7 @@ class SigmoidCrossEntropyLoss(LossLayer):
         The older `normalize: true` means VALID. A target is ignored if it is ignore_label once its fraction
         is cut off, as in Caffe: with ignore_label: 0 every target below 1 is.
 
-    Computed as max(x, 0) - x t + log(1 + exp(-|x|)), which no x overflows.
+    Computed as log(1 + exp(-|x|)) - x (t - 1), or with t in the place of t - 1 for x < 0, which no x overflows.
 
     Errors: shapes that do not fit; a diff wanted for the targets.
     """
@@ -60,7 +67,7 @@ class SigmoidCrossEntropyLoss(LossLayer):
             np.copyto(self.costs, 0, where=self.ignored)
             valid -= int(np.count_nonzero(self.ignored))
         self.divisor = normalizer(self.normalization, self.outer, self.inner, valid)
-        top[0].data[...] = np.add.reduce(self.costs.reshape(-1)) / self.divisor
+        top[0].data[...] = sum_in_order(self.costs) / self.divisor
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         self.cannot_propagate(propagate_down, 1, "its targets")
@@ -74,15 +81,16 @@ class SigmoidCrossEntropyLoss(LossLayer):
 
 
 def _costs(costs: Array, x: Array, t: Array) -> None:
-    """max(x, 0) - x t + log(1 + exp(-|x|))"""
+    """log(1 + exp(-|x|)) - x (t - (x >= 0)), with the roundings that Caffe's loop has"""
     with borrow_like(costs) as part:
         np.abs(x, out=costs)
         np.negative(costs, out=costs)
         np.exp(costs, out=costs)
-        np.log1p(costs, out=costs)
-        np.maximum(x, 0, out=part)
-        np.add(costs, part, out=costs)
-        np.multiply(x, t, out=part)
+        np.add(costs, 1, out=costs)
+        np.log(costs, out=costs)
+        np.greater_equal(x, 0, out=part)
+        np.subtract(t, part, out=part)
+        np.multiply(x, part, out=part)
         np.subtract(costs, part, out=costs)
 
 

@@ -10,7 +10,14 @@ from pycaffe_lite import log
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.kernels.softmax import softmax
 from pycaffe_lite.layers.contract import register_layer
-from pycaffe_lite.layers.loss_base import Labels, LossLayer, normalizer, read_ignore_label, read_normalization
+from pycaffe_lite.layers.loss_base import (
+    Labels,
+    LossLayer,
+    normalizer,
+    read_ignore_label,
+    read_normalization,
+    sum_in_order,
+)
 from pycaffe_lite.layers.softmax import softmax_axis
 
 LEAST_PROBABILITY = float(np.finfo(np.float32).tiny)
@@ -77,7 +84,7 @@ class SoftmaxWithLoss(LossLayer):
             np.copyto(self.picked, 1, where=self.labels.ignored)
         np.maximum(self.picked, LEAST_PROBABILITY, out=self.picked)
         np.log(self.picked, out=self.picked)
-        return float(np.add.reduce(self.picked))
+        return sum_in_order(self.picked)
 
     def _normalizer(self) -> float:
         labels = self.labels

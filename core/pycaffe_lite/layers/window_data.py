@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.data.mean import read_mean
 from pycaffe_lite.data.sources.image_list import find_root
 from pycaffe_lite.data.sources.windows import Cutter, WindowFeed, read_window_file
-from pycaffe_lite.data.transformer import draws_words
+from pycaffe_lite.data.transformer import draws_words, read_mean
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.contract import register_layer
 from pycaffe_lite.layers.feed_base import FeedLayer
 from pycaffe_lite.paths import find_file
+from pycaffe_lite.proto.caffe_pb2 import TransformationParameter
 
 
 @register_layer("WindowData")
@@ -44,7 +43,8 @@ class WindowData(FeedLayer):
         context_pad: pixels of context around the window within the crop, default 0; less than half the crop.
         crop_mode: "warp" (default) resizes the window as it is, "square" makes it square first.
         cache_images: of no effect.
-    transform_param: crop_size, 1 or more; mirror; scale; mean_file or mean_value.
+        scale: default 1.
+    transform_param: crop_size, 1 or more; mirror; mean_file or mean_value. Its scale does nothing, as in Caffe.
 
     Errors: a file or an image that is missing, damaged, or does not fit; a window outside its image.
 
@@ -71,6 +71,12 @@ class WindowData(FeedLayer):
             raise self.error(f"expected context_pad below half of crop_size {crop}, got {param.context_pad}.")
         if not 0 <= param.fg_fraction <= 1:
             raise self.error(f"expected fg_fraction from 0 to 1, got {param.fg_fraction:g}.")
+        given = self.layer_param.transform_param.scale
+        if given not in (1, param.scale):
+            log.warning(
+                f'{self.location}layer "{self.name}" (WindowData): transform_param {{ scale: {given:g} }} does nothing '
+                "here, as in Caffe; write window_data_param { scale: … } to scale the windows."
+            )
 
     def _open_windows(self) -> WindowFeed:
         """Reads the window file; takes the words that Caffe takes, in its order."""
@@ -93,11 +99,11 @@ class WindowData(FeedLayer):
             param.fg_fraction,
             transform.mirror,
             self._read_mean(transform),
-            transform.scale,
+            param.scale,
             seed,
         )
 
-    def _read_mean(self, transform: Any) -> NDArray[np.float32] | None:
+    def _read_mean(self, transform: TransformationParameter) -> NDArray[np.float32] | None:
         """The centre of the mean image, or the mean values, C x 1 x 1."""
         crop = transform.crop_size
         if transform.mean_file and transform.mean_value:

@@ -276,6 +276,7 @@ class Net:
     def copy_from(self, path: str) -> None:
         """Copies parameters from a weights file by layer name (`caffe train --weights`)."""
         copy_weights(self.layers, path)
+        self.parameters.follow(self.layers)
 
     def save(self, path: str) -> None:
         """Writes the parameters as a binary .caffemodel, or as HDF5 if the name ends in .h5."""
@@ -284,6 +285,7 @@ class Net:
     def share_trained_layers_with(self, other: Net) -> None:
         """Uses the parameters of another net's layers of the same names; test nets use the train net's."""
         share_layers(self.layers, other.layers)
+        self.parameters.follow(self.layers)
 
     share_with = share_trained_layers_with
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from pycaffe_lite import log
@@ -95,6 +98,20 @@ class Parameters:
                 )
             values[learnable] = given
             self._explicit[learnable].add(field)
+
+    def follow(self, layers: Sequence[Layer]) -> None:
+        """Takes in what layers have made in the place of their parameters, as a BN does that was not what it seemed."""
+        known = {id(blob) for blob in (*self.blobs, *(blob for _, blob in self._sharers))}
+        for layer in layers:
+            if all(id(blob) in known for blob in layer.blobs):
+                continue
+            kept = [i for i, name in enumerate(self.names) if name.rpartition("/")[0] != layer.name]
+            lists: tuple[list[Any], ...] = (self.blobs, self.names, self.lr_mult, self.decay_mult, self._explicit)
+            for values in lists:
+                values[:] = [values[i] for i in kept]
+            for index in range(len(layer.blobs)):
+                self.append(layer, index)
+            layer.param_propagate_down = [False] * len(layer.blobs)
 
     def flatten(self) -> None:
         """Moves all parameters, and their diffs, into one array each; the blobs become views of them."""

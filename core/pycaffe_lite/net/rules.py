@@ -17,6 +17,19 @@ Top = tuple[int, int]
 _MOST_NAMES = 12
 
 
+class LeftOut(CaffeError):
+    """A bottom is a top of a layer that the net's state leaves out.
+
+    Args:
+        text: the sentence.
+        maker: that layer.
+    """
+
+    def __init__(self, text: str, maker: LayerParameter) -> None:
+        super().__init__(text)
+        self.maker = maker
+
+
 def filter_layers(
     layers: Sequence[LayerParameter], state: NetState, locations: Sequence[str]
 ) -> tuple[list[LayerParameter], list[str], list[LayerParameter]]:
@@ -119,10 +132,7 @@ def _count_users(
     for i, layer in enumerate(layers):
         for j, name in enumerate(layer.bottom):
             if name not in current:
-                raise CaffeError(
-                    f'{locations[i]}layer "{layer.name}" ({layer.type}): bottom {j}, "{name}", is no top of a layer '
-                    f"before it{_known(name, current, left_out)}"
-                )
+                raise missing_bottom(layer, j, locations[i], list(current), left_out)
             producer[i, j] = current[name]
             users[current[name]] += 1
         for j, name in enumerate(layer.top):
@@ -133,15 +143,35 @@ def _count_users(
     return producer, users
 
 
-def _known(name: str, current: dict[str, Top], left_out: Sequence[LayerParameter]) -> str:
+def missing_bottom(
+    layer: LayerParameter, index: int, location: str, tops: list[str], left_out: Sequence[LayerParameter]
+) -> CaffeError:
+    """What to say of a bottom that no layer makes; a LeftOut if a layer that is left out would make it.
+
+    Args:
+        layer: the layer that reads it.
+        index: which of its bottoms it is.
+        location: `file:line: ` of the layer.
+        tops: the blobs there are so far.
+        left_out: the layers that their rules leave out.
+    """
+    name = layer.bottom[index]
+    maker = next((other for other in left_out if name in other.top), None)
+    text = (
+        f'{location}layer "{layer.name}" ({layer.type}): bottom {index}, "{name}", is no top of a layer '
+        f"before it{_known(name, tops, maker)}"
+    )
+    return LeftOut(text, maker) if maker is not None else CaffeError(text)
+
+
+def _known(name: str, current: list[str], maker: LayerParameter | None) -> str:
     """The end of the sentence: who would make the blob, or which blobs there are."""
-    maker = next((layer for layer in left_out if name in layer.top), None)
     if maker is not None:
         return (
             f'; layer "{maker.name}" ({maker.type}) makes it, but the phase, level or stage in its include or exclude '
             "rules leaves it out here."
         )
-    last = list(current)[-_MOST_NAMES:]
+    last = current[-_MOST_NAMES:]
     if len(last) < len(current):
         return did_you_mean(name, current, f"; the last of {len(current)} tops so far are {', '.join(last)}.")
     return f"; the tops so far are {', '.join(sorted(current))}." if current else "; there are no tops so far."

@@ -11,10 +11,11 @@ from pycaffe_lite.formats.caffemodel import LayerWeights
 from pycaffe_lite.formats.format import format_of
 from pycaffe_lite.layers.contract import Layer
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter
-from pycaffe_lite.words import short
+from pycaffe_lite.words import nearest, short
 from pycaffe_lite.writing import write_atomically
 
 _MOST_ROWS = 30
+_MOST_NAMES = 5
 
 
 class Fitted(NamedTuple):
@@ -32,7 +33,8 @@ def copy_weights(layers: Sequence[Layer], path: str) -> None:
 
     Layers that the net does not have are passed over with a line in the log; layers that the file does not
     have keep their values. A blob of another shape is taken if it is the same one written with four axes, as
-    old files do. At the end the log tells what was copied, reshaped, left out and kept.
+    old files do. At the end the log tells what was copied, reshaped, left out and kept; if nothing was copied, a
+    warning gives the names that are near.
 
     Raises:
         FileError: the file is missing or no weights file.
@@ -41,6 +43,8 @@ def copy_weights(layers: Sequence[Layer], path: str) -> None:
     sources = format_of(path).read_weights(path, None)
     fitted = fit(layers, sources, path)
     copy_fitted(fitted)
+    if not any(values is not None for _, blobs in fitted for values in blobs):
+        _warn_of_nothing(layers, sources, path)
     log.info(_report(layers, fitted, sources, path))
 
 
@@ -50,6 +54,7 @@ def fit(layers: Sequence[Layer], sources: Sequence[LayerWeights], path: str) -> 
     fitted = []
     for source in sources:
         if source.name in by_name:
+            by_name[source.name].fit_stored(len(source.blobs))
             fitted.append(Fitted(by_name[source.name], _fitting(by_name[source.name], source.blobs, path)))
         else:
             log.info(f"Ignoring source layer {source.name}")
@@ -76,6 +81,7 @@ def share_layers(layers: Sequence[Layer], others: Sequence[Layer]) -> None:
             log.info(f"Ignoring source layer {source.name}")
             continue
         layer = by_name[source.name]
+        layer.fit_stored(len(source.blobs))
         shapes, theirs = ([shape_text(blob.shape) for blob in which.blobs] for which in (layer, source))
         if shapes != theirs:
             raise layer.error(
@@ -188,6 +194,30 @@ def _report(layers: Sequence[Layer], fitted: Sequence[Fitted], sources: Sequence
     ]
     more = [f"and {len(rows) - _MOST_ROWS} more"] if len(rows) > _MOST_ROWS else []
     return "\n    ".join([head + ".", *rows[:_MOST_ROWS], *more])
+
+
+def _warn_of_nothing(layers: Sequence[Layer], sources: Sequence[LayerWeights], path: str) -> None:
+    """A warning that weights have changed nothing in a net that has parameters, and which names may be meant."""
+    ours = [layer.name for layer in layers if len(layer.blobs) > len(layer.shares)]
+    theirs = [source.name for source in sources if source.blobs]
+    if not ours:
+        return
+    pairs = [(name, close) for name in ours if (close := nearest(name, theirs))]
+    if not theirs:
+        why = "it has no parameters"
+    elif pairs:
+        meant = [f'"{short(name)}" of the net may be "{short(close)}" of the file' for name, close in pairs]
+        why = f"no layer with parameters has the same name in both; {_some(meant)}"
+    else:
+        net, file = (_some([f'"{short(name)}"' for name in each]) for each in (ours, theirs))
+        why = f"no layer with parameters has the same name in both; those of the net are {net}, of the file {file}"
+    log.warning(f"Nothing was copied from {path}: {why}.")
+
+
+def _some(texts: Sequence[str]) -> str:
+    """The first few of them, in one line."""
+    rest = len(texts) - _MOST_NAMES
+    return ", ".join([*texts[:_MOST_NAMES], *([f"and {rest} more"] if rest > 0 else [])])
 
 
 def _reshaped(copied: Sequence[Fitted]) -> Iterator[str]:

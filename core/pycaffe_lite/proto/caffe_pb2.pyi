@@ -135,6 +135,29 @@ class LayerParameter(_Message):
     threshold_param: ThresholdParameter
     tile_param: TileParameter
     window_data_param: WindowDataParameter
+    annotated_data_param: AnnotatedDataParameter
+    bn_param: BNParameter
+    center_loss_param: CenterLossParameter
+    detection_evaluate_param: DetectionEvaluateParameter
+    detection_output_param: DetectionOutputParameter
+    interp_param: InterpParameter
+    l1_loss_param: L1LossParameter
+    multibox_loss_param: MultiBoxLossParameter
+    norm_param: NormalizeParameter
+    permute_param: PermuteParameter
+    prior_box_param: PriorBoxParameter
+    proposal_param: ProposalParameter
+    psroi_pooling_param: PSROIPoolingParameter
+    relu6_param: ReLUParameter
+    reorg_param: ReorgParameter
+    reverse_param: ReverseParameter
+    roi_pooling_param: ROIPoolingParameter
+    seg_accuracy_param: SegAccuracyParameter
+    shuffle_channel_param: ShuffleChannelParameter
+    smooth_l1_loss_param: SmoothL1LossParameter
+    transpose_param: TransposeParameter
+    triplet_loss_param: TripletLossParameter
+    upsample_param: UpsampleParameter
 
 class FillerParameter(_Message):
     VarianceNorm: EnumTypeWrapper
@@ -158,6 +181,11 @@ class TransformationParameter(_Message):
     mean_value: RepeatedScalarFieldContainer[float]
     force_color: bool
     force_gray: bool
+    resize_param: ResizeParameter
+    noise_param: NoiseParameter
+    distort_param: DistortionParameter
+    expand_param: ExpansionParameter
+    emit_constraint: EmitConstraint
 
 class LossParameter(_Message):
     NormalizationMode: EnumTypeWrapper
@@ -390,6 +418,9 @@ class PoolingParameter(_Message):
     engine: int
     global_pooling: bool
     round_mode: int
+    kernel_shape: BlobShape
+    stride_shape: BlobShape
+    pad_shape: BlobShape
 
 class PowerParameter(_Message):
     power: float
@@ -508,6 +539,303 @@ class WindowDataParameter(_Message):
     cache_images: bool
     root_folder: str
 
+class AnnotatedDataParameter(_Message):
+    AnnotationType: EnumTypeWrapper
+    BBOX: int
+    batch_sampler: RepeatedCompositeFieldContainer[BatchSampler]
+    label_map_file: str
+    anno_type: int
+
+class BatchSampler(_Message):
+    use_original_image: bool
+    sampler: Sampler
+    sample_constraint: SampleConstraint
+    max_sample: int
+    max_trials: int
+
+class BNParameter(_Message):
+    BNMode: EnumTypeWrapper
+    LEARN: int
+    INFERENCE: int
+    Engine: EnumTypeWrapper
+    DEFAULT: int
+    CAFFE: int
+    CUDNN: int
+    scale_filler: FillerParameter
+    shift_filler: FillerParameter
+    bn_mode: int
+    slope_filler: FillerParameter
+    bias_filler: FillerParameter
+    momentum: float
+    eps: float
+    frozen: bool
+    engine: int
+
+class CenterLossParameter(_Message):
+    num_output: int
+    center_filler: FillerParameter
+    axis: int
+
+class DetectionEvaluateParameter(_Message):
+    num_classes: int
+    background_label_id: int
+    overlap_threshold: float
+    evaluate_difficult_gt: bool
+    name_size_file: str
+    resize_param: ResizeParameter
+
+class DetectionOutputParameter(_Message):
+    num_classes: int
+    share_location: bool
+    background_label_id: int
+    nms_param: NonMaximumSuppressionParameter
+    save_output_param: SaveOutputParameter
+    code_type: int
+    keep_top_k: int
+    variance_encoded_in_target: bool
+    confidence_threshold: float
+
+class DistortionParameter(_Message):
+    brightness_prob: float
+    brightness_delta: float
+    contrast_prob: float
+    contrast_lower: float
+    contrast_upper: float
+    hue_prob: float
+    hue_delta: float
+    saturation_prob: float
+    saturation_lower: float
+    saturation_upper: float
+    random_order_prob: float
+
+class EmitConstraint(_Message):
+    EmitType: EnumTypeWrapper
+    CENTER: int
+    MIN_OVERLAP: int
+    emit_type: int
+    emit_overlap: float
+
+class ExpansionParameter(_Message):
+    prob: float
+    max_expand_ratio: float
+
+class InterpParameter(_Message):
+    height: int
+    width: int
+    zoom_factor: int
+    shrink_factor: int
+    pad_beg: int
+    pad_end: int
+
+class L1LossParameter(_Message):
+    l2_per_location: bool
+    l2_prescale_by_channels: bool
+    normalize_by_num_entries: bool
+    epsilon: float
+    plateau: float
+
+class MultiBoxLossParameter(_Message):
+    LocLossType: EnumTypeWrapper
+    L2: int
+    SMOOTH_L1: int
+    ConfLossType: EnumTypeWrapper
+    SOFTMAX: int
+    LOGISTIC: int
+    MatchType: EnumTypeWrapper
+    BIPARTITE: int
+    PER_PREDICTION: int
+    MiningType: EnumTypeWrapper
+    NONE: int
+    MAX_NEGATIVE: int
+    HARD_EXAMPLE: int
+    loc_loss_type: int
+    conf_loss_type: int
+    loc_weight: float
+    num_classes: int
+    share_location: bool
+    match_type: int
+    overlap_threshold: float
+    use_prior_for_matching: bool
+    background_label_id: int
+    use_difficult_gt: bool
+    do_neg_mining: bool
+    neg_pos_ratio: float
+    neg_overlap: float
+    code_type: int
+    encode_variance_in_target: bool
+    map_object_to_agnostic: bool
+    ignore_cross_boundary_bbox: bool
+    bp_inside: bool
+    mining_type: int
+    nms_param: NonMaximumSuppressionParameter
+    sample_size: int
+    use_prior_for_nms: bool
+
+class NoiseParameter(_Message):
+    prob: float
+    hist_eq: bool
+    inverse: bool
+    decolorize: bool
+    gauss_blur: bool
+    jpeg: float
+    posterize: bool
+    erode: bool
+    saltpepper: bool
+    saltpepper_param: SaltPepperParameter
+    clahe: bool
+    convert_to_hsv: bool
+    convert_to_lab: bool
+
+class NonMaximumSuppressionParameter(_Message):
+    nms_threshold: float
+    top_k: int
+    eta: float
+
+class NormalizeParameter(_Message):
+    across_spatial: bool
+    scale_filler: FillerParameter
+    channel_shared: bool
+    eps: float
+
+class PermuteParameter(_Message):
+    order: RepeatedScalarFieldContainer[int]
+
+class PriorBoxParameter(_Message):
+    CodeType: EnumTypeWrapper
+    CORNER: int
+    CENTER_SIZE: int
+    CORNER_SIZE: int
+    min_size: RepeatedScalarFieldContainer[float]
+    max_size: RepeatedScalarFieldContainer[float]
+    aspect_ratio: RepeatedScalarFieldContainer[float]
+    flip: bool
+    clip: bool
+    variance: RepeatedScalarFieldContainer[float]
+    img_size: int
+    img_h: int
+    img_w: int
+    step: float
+    step_h: float
+    step_w: float
+    offset: float
+
+class ProposalParameter(_Message):
+    feat_stride: int
+    base_size: int
+    min_size: int
+    ratio: RepeatedScalarFieldContainer[float]
+    scale: RepeatedScalarFieldContainer[float]
+    pre_nms_topn: int
+    post_nms_topn: int
+    nms_thresh: float
+
+class PSROIPoolingParameter(_Message):
+    spatial_scale: float
+    output_dim: int
+    group_size: int
+
+class ReorgParameter(_Message):
+    stride: int
+    reverse: bool
+
+class ResizeParameter(_Message):
+    Resize_mode: EnumTypeWrapper
+    WARP: int
+    FIT_SMALL_SIZE: int
+    FIT_LARGE_SIZE_AND_PAD: int
+    Pad_mode: EnumTypeWrapper
+    CONSTANT: int
+    MIRRORED: int
+    REPEAT_NEAREST: int
+    Interp_mode: EnumTypeWrapper
+    LINEAR: int
+    AREA: int
+    NEAREST: int
+    CUBIC: int
+    LANCZOS4: int
+    prob: float
+    resize_mode: int
+    height: int
+    width: int
+    pad_mode: int
+    pad_value: RepeatedScalarFieldContainer[float]
+    interp_mode: RepeatedScalarFieldContainer[int]
+    height_scale: int
+    width_scale: int
+
+class ReverseParameter(_Message):
+    axis: int
+
+class ROIPoolingParameter(_Message):
+    pooled_h: int
+    pooled_w: int
+    spatial_scale: float
+
+class SaltPepperParameter(_Message):
+    fraction: float
+    value: RepeatedScalarFieldContainer[float]
+
+class SampleConstraint(_Message):
+    min_jaccard_overlap: float
+    max_jaccard_overlap: float
+    min_sample_coverage: float
+    max_sample_coverage: float
+    min_object_coverage: float
+    max_object_coverage: float
+
+class Sampler(_Message):
+    min_scale: float
+    max_scale: float
+    min_aspect_ratio: float
+    max_aspect_ratio: float
+
+class SaveOutputParameter(_Message):
+    output_directory: str
+    output_name_prefix: str
+    output_format: str
+    label_map_file: str
+    name_size_file: str
+    num_test_image: int
+    resize_param: ResizeParameter
+
+class SegAccuracyParameter(_Message):
+    AccuracyMetric: EnumTypeWrapper
+    PixelAccuracy: int
+    ClassAccuracy: int
+    PixelIOU: int
+    metric: int
+    ignore_label: RepeatedScalarFieldContainer[int]
+    reset: bool
+
+class ShuffleChannelParameter(_Message):
+    group: int
+
+class SmoothL1LossParameter(_Message):
+    sigma: float
+
+class TransposeParameter(_Message):
+    dim: RepeatedScalarFieldContainer[int]
+
+class TripletLossParameter(_Message):
+    margin: float
+
+class UpsampleParameter(_Message):
+    scale: int
+    scale_h: int
+    scale_w: int
+    pad_out_h: bool
+    pad_out_w: bool
+    upsample_h: int
+    upsample_w: int
+
+class LabelMapItem(_Message):
+    name: str
+    label: int
+    display_name: str
+
+class LabelMap(_Message):
+    item: RepeatedCompositeFieldContainer[LabelMapItem]
+
 class SolverParameter(_Message):
     SnapshotFormat: EnumTypeWrapper
     HDF5: int
@@ -621,6 +949,19 @@ class V1LayerParameter(_Message):
     TANH: int
     WINDOW_DATA: int
     THRESHOLD: int
+    BN: int
+    INTERP: int
+    L1_LOSS: int
+    NORMALIZE: int
+    PERMUTE: int
+    RELU6: int
+    REVERSE: int
+    ROI_POOLING: int
+    SEG_ACCURACY: int
+    SMOOTH_L1_LOSS: int
+    TRANSPOSE: int
+    TRIPLET_LOSS: int
+    UPSAMPLE: int
     DimCheckMode: EnumTypeWrapper
     STRICT: int
     PERMISSIVE: int
@@ -667,6 +1008,19 @@ class V1LayerParameter(_Message):
     transform_param: TransformationParameter
     loss_param: LossParameter
     layer: V0LayerParameter
+    bn_param: BNParameter
+    interp_param: InterpParameter
+    l1_loss_param: L1LossParameter
+    norm_param: NormalizeParameter
+    permute_param: PermuteParameter
+    relu6_param: ReLUParameter
+    reverse_param: ReverseParameter
+    roi_pooling_param: ROIPoolingParameter
+    seg_accuracy_param: SegAccuracyParameter
+    smooth_l1_loss_param: SmoothL1LossParameter
+    transpose_param: TransposeParameter
+    triplet_loss_param: TripletLossParameter
+    upsample_param: UpsampleParameter
 
 class V0LayerParameter(_Message):
     PoolMethod: EnumTypeWrapper

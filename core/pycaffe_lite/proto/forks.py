@@ -1,8 +1,9 @@
 """What forks of Caffe added to the schema: whose a name is, so that errors can say so, and what of it is taken.
 
-Files of these forks are found everywhere. A field is taken, with a line in the log, if the net computes the same
-without it: it says where or how fast something is computed, or has the one value for which the fork does what Caffe
-does, or Caffe has another name for it. All others are refused.
+Files of these forks are found everywhere. The layers of theirs that are computed here are in the schema and in the
+table of layer types; the names in this table are only recognised. A field is taken, with a line in the log, if the net
+computes the same without it: it says where or how fast something is computed, or has the one value for which the fork
+does what Caffe does, or Caffe has another name for it. All others are refused.
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ Scalar = int | float | bool | str
 
 _SSD = {
     "SolverParameter": "eval_type ap_version show_per_class_result",
-    "TransformationParameter": "resize_param noise_param distort_param expand_param emit_constraint crop_h crop_w",
-    "LayerParameter": "annotated_data_param detection_evaluate_param detection_output_param "
-    "multibox_loss_param norm_param permute_param prior_box_param video_data_param",
+    "TransformationParameter": "crop_h crop_w",
+    "LayerParameter": "video_data_param",
 }
 
 # For each fork, the fields it added to each message.
@@ -47,38 +47,35 @@ _FIELDS: dict[str, dict[str, str]] = {
         "SolverParameter": f"{_SSD['SolverParameter']} disabled_update engine local_lr_auto local_gw_ratio",
         "LayerParameter": f"{_SSD['LayerParameter']} engine multinode mn_activation_param "
         "mn_grad_compress_param split_param spatial_dropout_param continuation_indicator_param "
-        "quantization_param roi_pooling_param psroi_pooling_param smooth_l1_loss_param "
-        "box_annotator_ohem_param",
+        "quantization_param box_annotator_ohem_param",
         "TransformationParameter": f"{_SSD['TransformationParameter']} random_resize_param "
         "random_aspect_ratio_param flow",
         "LossParameter": "pre_fixed_normalizer label_smoothing",
         "FillerParameter": "scale",
     },
     "Faster R-CNN": {
-        "LayerParameter": "roi_pooling_param smooth_l1_loss_param",
         "DropoutParameter": "scale_train",
     },
     "R-FCN": {
-        "LayerParameter": "psroi_pooling_param box_annotator_ohem_param roi_pooling_param smooth_l1_loss_param",
+        "LayerParameter": "box_annotator_ohem_param",
     },
     "SegNet": {
-        "LayerParameter": "bn_param upsample_param dense_image_data_param",
+        "LayerParameter": "dense_image_data_param",
         "LossParameter": "weight_by_label_freqs class_weighting",
         "DropoutParameter": "sample_weights_test",
     },
     "ENet": {
-        "LayerParameter": "bn_param upsample_param dense_image_data_param spatial_dropout_param",
+        "LayerParameter": "dense_image_data_param spatial_dropout_param",
         "LossParameter": "weight_by_label_freqs class_weighting",
     },
     "DeepLab": {
-        "LayerParameter": "bn_param interp_param seg_accuracy_param densecrf_param mat_read_param "
+        "LayerParameter": "densecrf_param mat_read_param "
         "mat_write_param unpooling_param softmaxloss_param adaptive_bias_channel_param "
         "domain_transform_param",
         "ConvolutionParameter": "hole hole_h hole_w",
         "ImageDataParameter": "label_type",
         "TransformationParameter": "crop_width crop_height",
     },
-    "PSPNet": {"LayerParameter": "bn_param interp_param"},
     "CRF-RNN": {"LayerParameter": "multi_stage_meanfield_param"},
     "OpenPose": {
         "LayerParameter": "op_transform_param cpm_transform_param imresize_param nms_param",
@@ -92,15 +89,15 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
     "FlowNet": {
         "LayerParameter": "custom_data_param correlation_param resample_param augmentation_param "
-        "l1_loss_param coeff_schedule_param flow_warp_param",
+        "coeff_schedule_param flow_warp_param",
     },
     "caffe-windows": {
-        "LayerParameter": "bn_param local_param insanity_param triplet_loss_param roi_pooling_param "
+        "LayerParameter": "local_param insanity_param "
         "eltwise_affine_param sub_region_param noise_param hotspot_param predict_box_param mil_data_param "
-        "mil_param fcn_data_param center_loss_param flip_param inner_distance_param normalize_param "
+        "mil_param fcn_data_param flip_param inner_distance_param normalize_param "
         "general_contrastive_loss_param soft_contrastive_loss_param general_triplet_loss_param "
-        "soft_truncation_param proposal_param psroi_pooling_param pairwise_param smoothl1_param "
-        "permute_param truncation_param nca_param largemargin_inner_product_param "
+        "soft_truncation_param pairwise_param smoothl1_param "
+        "truncation_param nca_param largemargin_inner_product_param "
         "label_specific_rescale_param infimum_loss_param resize_param margin_inner_product_param "
         "feature_decay_loss_param confidence_penalty_loss_param focal_loss_param "
         "label_specific_margin_param channel_scale_param label_specific_affine_param "
@@ -110,51 +107,107 @@ _FIELDS: dict[str, dict[str, str]] = {
         "BatchNormParameter": "disable_mean disable_variance scale_filler bias_filler engine",
         "ConvolutionParameter": "cudnn_convolution_algo_seeker shape_offset",
     },
+    "Synopsys Caffe": {
+        "LayerParameter": "squeeze_convolution_param squeeze_inner_product_param batch_reduction_param",
+        "ConvolutionParameter": "pad_type pad_l pad_r pad_t pad_b",
+        "PoolingParameter": "pad_type pad_l pad_r pad_t pad_b",
+    },
+    "C3D": {
+        "ConvolutionParameter": "kernel_depth temporal_stride temporal_pad",
+        "PoolingParameter": "kernel_depth temporal_stride temporal_pad",
+    },
+    "ports of YOLO": {
+        "LayerParameter": "region_param region_loss_param detection_loss_param eval_detection_param box_data_param "
+        "yolov3_param yolo_detection_output_param yolov3_detection_output_param"
+    },
+    "ports of CTC": {
+        "LayerParameter": "ctc_loss_param ctc_decoder_param warpctc_param continuation_indicator_param ",
+    },
+    "ports of DenseNet": {"LayerParameter": "denseblock_param dense_block_param"},
+    "ports of spatial transformers": {"LayerParameter": "st_param st_loss_param"},
+    "converters from other frameworks": {"LayerParameter": "squeeze_param"},
+    "FlowNet's first version": {"LayerParameter": "downsample_param"},
 }
 
 # For each fork, the layer types it added.
 _TYPES = {
-    "SSD": "AnnotatedData DetectionEvaluate DetectionOutput MultiBoxLoss Normalize Permute PriorBox SmoothL1Loss "
-    "VideoData",
-    "Faster R-CNN": "ROIPooling SmoothL1Loss",
-    "R-FCN": "PSROIPooling BoxAnnotatorOHEM SmoothL1LossOHEM",
-    "SegNet": "BN Upsample DenseImageData",
-    "DeepLab": "BN Interp SegAccuracy ImageSegData DenseCRF MatRead MatWrite",
-    "PSPNet": "BN Interp",
-    "ENet": "BN Upsample SpatialDropout",
+    "SSD": "VideoData",
+    "R-FCN": "BoxAnnotatorOHEM SmoothL1LossOHEM",
+    "SegNet": "DenseImageData",
+    "DeepLab": "ImageSegData DenseCRF MatRead MatWrite",
+    "ENet": "SpatialDropout",
     "CRF-RNN": "MultiStageMeanfield",
     "OpenPose": "OPData CPMData ImResize Nms",
     "NVCaffe": "DetectNetTransformation",
     "Ristretto": "ConvolutionRistretto FcRistretto LRNRistretto DeconvolutionRistretto",
     "CaffeOnSpark": "CoSData",
-    "FlowNet": "CustomData Correlation Resample DataAugmentation L1Loss FlowWarp",
-    "MobileNet's ports": "DepthwiseConvolution ConvolutionDepthwise ReLU6",
-    "ShuffleNet's port": "ShuffleChannel",
-    "SENet": "Axpy",
+    "FlowNet": "CustomData Correlation Resample DataAugmentation FlowWarp",
     "caffe-lstm": "Lstm",
-    "caffe-windows": "CenterLoss FocalLoss TripletLoss MarginInnerProduct LargeMarginInnerProduct",
+    "caffe-windows": "FocalLoss MarginInnerProduct LargeMarginInnerProduct",
+    "SphereFace": "MarginInnerProduct",
+    "ports of OHEM": "SoftmaxWithLossOHEM",
+    "HED": "ImageLabelmapData",
+    "ports of YOLO": "RegionLoss EvalDetection BoxData DetectionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput",
+    "ports of CTC": "CtcLoss CTCLoss CTCDecoder CTCGreedyDecoder CTCBeamSearchDecoder WarpCTC WarpCTCLoss "
+    "ContinuationIndicator",
+    "ports of DenseNet": "DenseBlock",
+    "ports of spatial transformers": "SpatialTransformer",
+    "XNOR-Net's port": "BinaryConvolution BinaryInnerProduct",
+    "Synopsys Caffe": "SqueezeConvolution SqueezeInnerProduct BatchReduction",
+    "converters from other frameworks": "Squeeze",
+    "FlowNet's first version": "Downsample",
 }
+
+# For each fork from before Caffe's types were strings, the types that it added to V1's enum.
+_V1_TYPES = {"C3D": "VIDEO_DATA CONVOLUTION3D CONVOLUTION_3D POOLING3D POOLING_3D"}
+
+_TWO_DATA = "in Caffe, two Data layers, one of images and one of images of labels, in the same order, give both"
+_ENLARGE = "in Caffe, a Deconvolution with a bilinear weight_filler and lr_mult: 0 enlarges"
+_PADS = "in Caffe, pad_h and pad_w pad both sides alike; a Crop afterwards takes off what one side has too many"
+_DENSE = "in Caffe, its layers are written out: BatchNorm, Scale, ReLU, Convolution, Concat with the block's bottom"
 
 # What of Caffe comes nearest, or is the same.
 _INSTEAD = {
     "hole": 'in Caffe it is "dilation"',
     "scale_bias": "in Caffe, a Scale layer with bias_term: true after the BatchNorm does it",
-    **dict.fromkeys(("BN", "bn_param"), "in Caffe, a BatchNorm and a Scale layer normalize"),
-    **dict.fromkeys(
-        ("Interp", "interp_param"), "in Caffe, a Deconvolution with a bilinear weight_filler and lr_mult: 0 enlarges"
-    ),
     **dict.fromkeys(
         ("Lstm", "lstm_param"), "in Caffe, an LSTM has a recurrent_param, and time x batch inputs with a second bottom"
     ),
     **dict.fromkeys(("stagelr", "stageiter"), 'in Caffe, lr_policy: "multistep" goes by gamma and stepvalue'),
-    "DepthwiseConvolution": "it is taken as a Convolution where group and num_output are the same number",
-    "ConvolutionDepthwise": "in Caffe, a Convolution with group and num_output equal to the bottom's channels does it",
-    "ReLU6": "in Caffe, a Clip with min: 0, max: 6 and a top of its own does it",
+    **dict.fromkeys(("Squeeze", "squeeze_param"), "in Caffe, a Reshape or a Flatten does it"),
+    **dict.fromkeys(("Resample", "resample_param"), _ENLARGE),
+    **dict.fromkeys(("Downsample", "downsample_param"), "in Caffe, a Pooling with pool: AVE makes smaller"),
+    **dict.fromkeys(("DenseBlock", "denseblock_param", "dense_block_param"), _DENSE),
+    **dict.fromkeys(
+        ("ContinuationIndicator", "continuation_indicator_param"),
+        "in Caffe, a Concat with axis: 0 of two DummyData, 1 x N zeros and T-1 x N ones, makes the same",
+    ),
+    **dict.fromkeys(("ImageLabelmapData", "DenseImageData", "ImageSegData", "dense_image_data_param"), _TWO_DATA),
+    **dict.fromkeys(("pad_l", "pad_r", "pad_t", "pad_b"), _PADS),
+    **dict.fromkeys(
+        ("CONVOLUTION3D", "CONVOLUTION_3D"),
+        "in Caffe, a Convolution of bottoms N x C x L x H x W, in a layer { }, is one over three axes",
+    ),
+    **dict.fromkeys(
+        ("kernel_depth", "temporal_stride", "temporal_pad"),
+        "in Caffe, kernel_size, stride and pad of a Convolution are given once for each axis",
+    ),
+    "VIDEO_DATA": "in Caffe, an HDF5Data hands on blobs of any shape, such as N x C x L x H x W",
+    "quantization_param": "leave it out, and give the layer the type without Ristretto, to compute in float32",
+    **dict.fromkeys(
+        ("ConvolutionRistretto", "DeconvolutionRistretto", "LRNRistretto"),
+        "in Caffe, the type without Ristretto computes in float32",
+    ),
+    "FcRistretto": "in Caffe, an InnerProduct computes the same in float32",
+    "global_grad_scale": "leave it out: it keeps gradients in float16 from vanishing, and here they are float32",
+    **dict.fromkeys(("max_epoch", "epoch_size", "test_interval_epoch"), "in Caffe, all counts are of iterations"),
+    **dict.fromkeys(("crop_h", "crop_w", "crop_height", "crop_width"), "in Caffe, crop_size cuts out squares"),
 }
 
 
 def fork_of(message: str, field: str) -> str | None:
     """The forks whose message has the field, as in `SSD or Intel Caffe`; None if no known one has it."""
+    message = message.removeprefix("V1") if message == "V1LayerParameter" else message
     return _joined([fork for fork, added in _FIELDS.items() if field in added.get(message, "").split()])
 
 
@@ -165,19 +218,39 @@ def fork_of_type(layer_type: str) -> str | None:
 
 def fork_of_v1_type(name: str) -> str | None:
     """The same for a type as V1 layers have it, such as `ROI_POOLING`."""
-    plain = name.replace("_", "").lower()
+    old = _joined([fork for fork, added in _V1_TYPES.items() if name in added.split()])
+    return old or fork_of_type(_of_v1(name))
+
+
+def addition(fork: str, name: str) -> str:
+    """The end of a sentence that refuses what a fork added, with what one can do.
+
+    Args:
+        fork: see `fork_of`.
+        name: a field, or a layer type, as V1 spells it or as a string.
+    """
+    instead = _INSTEAD.get(name) or _INSTEAD.get(_of_v1(name)) or _needs(fork, name)
+    return f"; it is an addition of {fork}, which is not in Caffe; {instead}."
+
+
+def _needs(fork: str, name: str) -> str:
+    code = f"it needs code of {'one of these forks' if _OR in fork else 'that fork'}"
+    if name.islower() and not name.endswith("_param"):
+        return f"{code}: leave it out for what Caffe does"
+    return f"{code}, or a Python layer that does the same"
+
+
+def _of_v1(name: str) -> str:
+    """The type that forks have as a string for one of V1's spelling; the name itself if there is none."""
     types = {added.lower(): added for names in _TYPES.values() for added in names.split()}
-    return fork_of_type(types[plain]) if plain in types else None
+    return types.get(name.replace("_", "").lower(), name) if name.isupper() else name
 
 
-def addition(fork: str, name: str = "") -> str:
-    """The end of a sentence that refuses what a fork added, with what to write instead where that is known."""
-    instead = f"; {_INSTEAD[name]}" if name in _INSTEAD else ""
-    return f"; it is an addition of {fork}, which is not in Caffe{instead}."
+_OR = " or "
 
 
 def _joined(forks: list[str]) -> str | None:
-    return " or ".join(forks[:3]) if forks else None
+    return _OR.join(forks[:3]) if forks else None
 
 
 # -- what is taken -----------------------------------------------------------------------------------------
@@ -250,6 +323,11 @@ _SPELLINGS: dict[str, dict[str, Spelling]] = {
     },
     "DataParameter": {"cache": _BOOL, "threads": _INT, "parser_threads": _INT},
     "ImageDataParameter": {"cache": _BOOL, "threads": _INT, "prefetch": _INT},
+    "DetectionOutputParameter": {  # drawing on a screen or into a video, which changes no number
+        "visualize": _BOOL,
+        "visualize_threshold": Spelling("number"),
+        "save_file": _STRING,
+    },
     "DropoutParameter": {"scale_train": _ON, "sample_weights_test": _OFF},
     "PoolingParameter": {"ceil_mode": Spelling("bool", (), "round_mode", ((True, "CEIL"), (False, "FLOOR")))},
 }

@@ -15,6 +15,9 @@ _OTHER = {
     "SolverParameter": ("NetParameter", "a net, not a solver"),
 }
 
+# Fields of V1 layers, one value for each parameter, and what they are called now.
+_RATES = {"blobs_lr": "lr_mult", "weight_decay": "decay_mult"}
+
 
 def field_hint(name: str, owner: Any) -> str:
     """The rest of the sentence `X has no field "name"`, with its full stop.
@@ -24,6 +27,10 @@ def field_hint(name: str, owner: Any) -> str:
         owner: the descriptor of the message that it stands in.
     """
     fields = fields_of(owner)
+    if owner.name == "LayerParameter" and name in _RATES:
+        return (
+            f"; V1 layers have: in a layer {{ }}, write param {{ {_RATES[name]}: … }}, one for each blob of parameters."
+        )
     fork = fork_of(owner.name, name)
     if fork:
         return addition(fork, name)

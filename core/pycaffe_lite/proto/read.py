@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.paths import read_text
 from pycaffe_lite.proto.caffe_pb2 import NetParameter, SolverParameter
 from pycaffe_lite.proto.text import Lines, at, parse
@@ -46,6 +47,10 @@ class SolverText(NamedTuple):
         """`file:line: ` of a field, or `file: ` if it is not given, for the beginning of an error."""
         return at(self.path, self.lines.get(field))
 
+    def error(self, field: str, problem: str) -> CaffeError:
+        """A CaffeError that begins with where a field stands."""
+        return CaffeError(self.location(field) + problem)
+
 
 def read_net(path: str) -> NetText:
     """Reads a net from its text and brings it to the present form.
@@ -56,8 +61,13 @@ def read_net(path: str) -> NetText:
         CaffeError: an old form that cannot be upgraded.
     """
     path = os.fspath(path)
+    return net_of_text(read_text(path, "a net"), path)
+
+
+def net_of_text(text: str, path: str) -> NetText:
+    """The net of a text, as `read_net` reads it from a file."""
     lines: Lines = {}
-    param = parse(read_text(path, "a net"), NetParameter, path, lines)
+    param = parse(text, NetParameter, path, lines)
     layer_lines = upgrade_net(param, path, lines)
     return NetText(param, path, layer_lines)
 
@@ -71,7 +81,12 @@ def read_solver(path: str) -> SolverText:
         CaffeError: an old form that cannot be upgraded.
     """
     path = os.fspath(path)
+    return solver_of_text(read_text(path, "a solver"), path)
+
+
+def solver_of_text(text: str, path: str) -> SolverText:
+    """The solver of a text, as `read_solver_text` reads it from a file."""
     lines: Lines = {}
-    param = parse(read_text(path, "a solver"), SolverParameter, path, lines)
+    param = parse(text, SolverParameter, path, lines)
     upgrade_solver(param, path, lines)
     return SolverText(param, path, lines)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, SolverParameter
-from pycaffe_lite.proto.forks import fork_of_type
 from pycaffe_lite.proto.text import Lines, at
 from pycaffe_lite.proto.upgrade_v0 import is_v0, upgrade_v0
 from pycaffe_lite.proto.upgrade_v1 import TRANSFORMED, TRANSFORMS, move_transforms, upgrade_v1
@@ -57,7 +56,6 @@ def upgrade_net(net: NetParameter, path: str = "net", lines: Lines | None = None
         changed.append("inputs outside of layers")
     if _upgrade_batch_norm(net):
         changed.append("BatchNorm layers with learning rates")
-    _take_depthwise(net, path, layer_lines)
     if changed:
         log.info(f"Upgraded {path} from an older form: {', '.join(changed)}.")
     if not old:
@@ -116,30 +114,6 @@ def _upgrade_batch_norm(net: NetParameter) -> bool:
             spec.lr_mult = 0
             spec.decay_mult = 0
     return changed
-
-
-def _take_depthwise(net: NetParameter, path: str, layer_lines: list[int]) -> None:
-    """MobileNet's ports have types of their own for a convolution in which each channel is a group."""
-    for layer, line in zip(net.layer, layer_lines, strict=True):
-        group, param = _depthwise_group(layer), layer.convolution_param
-        if group:
-            log.info(
-                f'{at(path, [line])}layer "{layer.name}": type {layer.type}, an addition of '
-                f"{fork_of_type(layer.type)}, is taken as Convolution with {group}: {param.num_output}."
-            )
-            param.group = param.num_output
-            layer.type = "Convolution"
-
-
-def _depthwise_group(layer: LayerParameter) -> str:
-    """What gives a depthwise convolution its groups; empty for other layers, and where it is not plain."""
-    param = layer.convolution_param
-    if layer.type == "DepthwiseConvolution" and param.group == param.num_output > 0:
-        return "its group"
-    if layer.type == "ConvolutionDepthwise" and param.num_output > 0:
-        given = param.HasField("group")
-        return "" if given and param.group != param.num_output else "its group" if given else "a group"
-    return ""
 
 
 def _warn_of_ignored_transforms(net: NetParameter, path: str, layer_lines: list[int]) -> None:

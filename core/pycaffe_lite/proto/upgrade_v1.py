@@ -45,6 +45,20 @@ TYPES = {
     "TANH": "TanH",
     "THRESHOLD": "Threshold",
     "WINDOW_DATA": "WindowData",
+    # Of Caffe's forks.
+    "BN": "BN",
+    "INTERP": "Interp",
+    "L1_LOSS": "L1Loss",
+    "NORMALIZE": "Normalize",
+    "PERMUTE": "Permute",
+    "RELU6": "ReLU6",
+    "REVERSE": "Reverse",
+    "ROI_POOLING": "ROIPooling",
+    "SEG_ACCURACY": "SegAccuracy",
+    "SMOOTH_L1_LOSS": "SmoothL1Loss",
+    "TRANSPOSE": "Transpose",
+    "TRIPLET_LOSS": "TripletLoss",
+    "UPSAMPLE": "Upsample",
 }
 TRANSFORMS = ("scale", "mean_file", "crop_size", "mirror")
 TRANSFORMED = {

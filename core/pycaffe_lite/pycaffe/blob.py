@@ -16,6 +16,7 @@ import numpy as np
 
 from pycaffe_lite import blob as engine
 from pycaffe_lite.blob import Array
+from pycaffe_lite.pycaffe.faults import BadType
 
 Others = Callable[[], Iterable[engine.Blob]]
 
@@ -84,7 +85,7 @@ class Blob:
         """
         for length in shape:
             if not isinstance(length, (int, np.integer)):
-                raise TypeError(f"Blob.reshape takes lengths one by one, such as reshape(1, 3, 8, 8), got {length!r}.")
+                raise BadType(f"Blob.reshape takes lengths one by one, such as reshape(1, 3, 8, 8), got {length!r}.")
         self._lender.pin(self.inner)
         self.inner.reshape(*shape)
 
@@ -164,14 +165,17 @@ class Lender:
 
     def let_go(self) -> None:
         """Unpins the blobs whose arrays nobody holds any more."""
-        for key, inner in list(self._pinned.items()):
-            held = [reference for reference in self._held.get(key, ()) if reference() is not None]
-            if held:
-                self._held[key] = held
-            elif not self._shares_with_a_held_one(inner):
-                self._held.pop(key, None)
-                del self._pinned[key]
+        for key, inner in [*self._pinned.items()]:
+            if any(reference() is not None for reference in self._held.get(key, ())):
+                continue
+            if inner.wanted_order is None:  # it stays where it is
+                inner.unpin()
+            elif self._shares_with_a_held_one(inner):
+                continue
+            else:
                 inner.unpin(self._others())
+            self._held.pop(key, None)
+            del self._pinned[key]
 
     def _shares_with_a_held_one(self, inner: engine.Blob) -> bool:
         """Whether its memory cannot move because another blob's handed out arrays are in it."""

@@ -8,6 +8,7 @@ import warnings
 from pycaffe_lite import log as engine_log
 from pycaffe_lite import rng
 from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.pycaffe.faults import whole_number
 
 _state = {"count": 1, "rank": 0, "warned": 0}
 
@@ -42,7 +43,7 @@ def set_random_seed(seed: int) -> None:
     Args:
         seed: 0 to 2**32 - 1.
     """
-    rng.set_random_seed(seed)
+    rng.set_random_seed(whole_number(seed, "a seed"))
 
 
 # -- the log -----------------------------------------------------------------------------------------------
@@ -54,7 +55,7 @@ def init_log(level: int = 0) -> None:
     Args:
         level: 0 for all lines, 1 for warnings and errors, 2 or more for errors alone.
     """
-    engine_log.set_level(engine_log.level_of(level))
+    engine_log.set_level(engine_log.level_of(whole_number(level, "a level of the log")))
 
 
 def log(message: str) -> None:
@@ -123,7 +124,7 @@ def solver_count() -> int:
 
 def set_solver_count(count: int) -> None:
     """Remembers how many solvers train together; it makes no other difference."""
-    _state["count"] = int(count)
+    _state["count"] = whole_number(count, "the count of solvers")
 
 
 def solver_rank() -> int:
@@ -133,7 +134,7 @@ def solver_rank() -> int:
 
 def set_solver_rank(rank: int) -> None:
     """Remembers the number of this process's solver; it makes no other difference."""
-    _state["rank"] = int(rank)
+    _state["rank"] = whole_number(rank, "the rank of a solver")
 
 
 def set_multiprocess(multiprocess: bool) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import operator
+import os
+
 from pycaffe_lite.errors import CaffeError, FileError
 
 
@@ -25,3 +28,26 @@ class Unaligned(CaffeError, AssertionError):
 
 class UnreadableImage(FileError, OSError):
     """An image file that is missing, or is none."""
+
+
+def path_text(path: object, what: str) -> str:
+    """The text of a path.
+
+    Raises:
+        BadType: it is none; the sentence says what it should have been the path of.
+    """
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise BadType(f"Expected the path of {what}, got {path!r}.")
+    return os.fsdecode(path)
+
+
+def whole_number(value: object, what: str) -> int:
+    """An integer, of Python or NumPy.
+
+    Raises:
+        BadType: it is none.
+    """
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise BadType(f"Expected a whole number as {what}, got {value!r}.") from None

@@ -26,6 +26,7 @@ from pycaffe_lite.net.weights import copy_fitted, fit, weights_of
 from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto.caffe_pb2 import NetParameter
 from pycaffe_lite.pycaffe.blob import Blob, Lender
+from pycaffe_lite.pycaffe.faults import BadType, BadValue, path_text, whole_number
 from pycaffe_lite.pycaffe.layer import layer_of
 from pycaffe_lite.pycaffe.users_errors import as_raised
 from pycaffe_lite.pycaffe.vectors import BlobVec, DtypeVec, IntVec, LayerVec, StringVec
@@ -66,25 +67,29 @@ class Net:
     ) -> None:
         if args and isinstance(args[0], (str, os.PathLike)):
             if len(args) != 2 or phase is not None or weights is not None:
-                raise TypeError("Expected Net(network_file, weights, phase), or Net(network_file, phase, …).")
+                raise BadType("Expected Net(network_file, weights, phase), or Net(network_file, phase, …).")
             weights, phase = args
         elif args:
             if phase is not None or len(args) > 4:
-                raise TypeError("Expected Net(network_file, phase, level, stages, weights), got more arguments.")
+                raise BadType("Expected Net(network_file, phase, level, stages, weights), got more arguments.")
             named: list[Any] = [level, stages, weights]
             phase, level, stages, weights = [*args, *named[len(args) - 1 :]]
-        source, state = _source(network_file), _phase(phase)
-        path = None if weights is None else os.fspath(weights)
-        inner = as_raised(lambda: engine.Net(source, state, level=level, stages=stages or (), weights=path))
+        source, state, number = _source(network_file), _phase(phase), whole_number(level, "the level of a net")
+        names = _stages(stages)
+        path = None if weights is None else path_text(weights, "weights")
+        inner = as_raised(lambda: engine.Net(source, state, level=number, stages=names, weights=path))
         self._wrap(inner)
         weakref.finalize(self, inner.close)
 
     @classmethod
-    def of(cls, inner: engine.Net) -> Net:
-        """The pycaffe net over a net of the engine, which somebody else closes."""
+    def of(cls, inner: engine.Net, owner: object) -> Net:
+        """The pycaffe net over a net of the engine that is closed when its owner is gone, and keeps the owner alive."""
         self = cls.__new__(cls)
         self._wrap(inner)
+        self._owner = owner
         return self
+
+    _owner: object = None
 
     def _wrap(self, inner: engine.Net) -> None:
         self.inner = inner
@@ -235,7 +240,7 @@ class Net:
     def _check_layers(self, *numbers: int) -> None:
         for number in numbers:
             if not 0 <= number < len(self.inner.nodes):
-                raise ValueError(f"Expected the number of a layer, 0 to {len(self.inner.nodes) - 1}, got {number}.")
+                raise BadValue(f"Expected the number of a layer, 0 to {len(self.inner.nodes) - 1}, got {number}.")
 
     def forward(
         self,
@@ -301,7 +306,7 @@ class Net:
             return self._layer_names.index(name)
         except ValueError:
             hint = did_you_mean(str(name), self._layer_names)
-            raise ValueError(f'Net "{self.inner.name}" has no layer {name!r}{hint}') from None
+            raise BadValue(f'Net "{self.inner.name}" has no layer {name!r}{hint}') from None
 
     def _fill(self, given: Mapping[str, NDArray[Any]], wanted: list[str], which: str) -> None:
         if set(given) != set(wanted):
@@ -406,7 +411,7 @@ class Net:
 
     def _call_back(self, when: str, callback: Callable[[int], object]) -> None:
         if not callable(callback):
-            raise TypeError(f"{when} expects a function of the layer's number, got {callback!r}.")
+            raise BadType(f"{when} expects a function of the layer's number, got {callback!r}.")
         self.inner.callbacks.setdefault(when, []).append(callback)
 
     # -- arrays to read from ---------------------------------------------------------------------------------
@@ -441,27 +446,28 @@ class Net:
 
     def copy_from(self, path: PathLike) -> None:
         """Copies parameters from a weights file, binary or HDF5, into the layers of the same names."""
-        self.inner.copy_from(os.fspath(path))
+        self.inner.copy_from(path_text(path, "weights"))
 
     def save(self, path: PathLike) -> None:
         """Writes the parameters as a binary .caffemodel, whatever the name."""
-        self._write(os.fspath(path), BINARY)
+        self._write(path_text(path, "weights"), BINARY)
 
     def save_hdf5(self, path: PathLike) -> None:
         """Writes the parameters as HDF5, whatever the name."""
-        self._write(os.fspath(path), HDF5)
+        self._write(path_text(path, "weights"), HDF5)
 
     def _write(self, path: str, form: Format) -> None:
         write_atomically(path, form.weights_pieces(weights_of(self.inner.layers), self.inner.name))
 
     def load_hdf5(self, path: PathLike) -> None:
         """Copies parameters from an HDF5 file, whatever its name, into the layers of the same names."""
-        copy_fitted(fit(self.inner.layers, HDF5.read_weights(os.fspath(path), None), os.fspath(path)))
+        name = path_text(path, "weights")
+        copy_fitted(fit(self.inner.layers, HDF5.read_weights(name, None), name))
 
     def share_with(self, other: Net) -> None:
         """Uses the parameters of another net's layers of the same names: both nets read and write the same memory."""
         if not isinstance(other, Net):
-            raise TypeError(f"share_with expects a Net, got {other!r}.")
+            raise BadType(f"share_with expects a Net, got {other!r}.")
         for net in (self, other):
             net.keep_params_in_place()
         self.inner.share_trained_layers_with(other.inner)
@@ -481,14 +487,20 @@ class Net:
 def _source(network_file: PathLike | NetParameter) -> str | NetParameter:
     if isinstance(network_file, NetParameter):
         return network_file
-    return os.fspath(network_file)
+    return path_text(network_file, "a net's prototxt")
+
+
+def _stages(stages: Sequence[str] | None) -> list[str]:
+    if isinstance(stages, str) or not all(isinstance(name, str) for name in stages or ()):
+        raise BadType(f"Expected a list of names as the stages of a net, got {stages!r}.")
+    return list(stages or ())
 
 
 def _phase(phase: Any) -> int:
     if phase is None:
-        raise TypeError("Net() needs a phase: Net(network_file, caffe.TEST) or Net(network_file, weights, caffe.TEST).")
+        raise BadType("Net() needs a phase: Net(network_file, caffe.TEST) or Net(network_file, weights, caffe.TEST).")
     if isinstance(phase, bool) or phase not in (TRAIN, TEST):
-        raise TypeError(f"Expected caffe.TRAIN or caffe.TEST as the phase of a net, got {phase!r}.")
+        raise BadType(f"Expected caffe.TRAIN or caffe.TEST as the phase of a net, got {phase!r}.")
     return int(phase)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pycaffe_lite.data.mean import read_mean
+from pycaffe_lite.data.transformer import read_mean
 from pycaffe_lite.errors import CaffeError, FileError
 from pycaffe_lite.paths import find_file
 from pycaffe_lite.pycaffe.image_inputs import read_array

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
+from pycaffe_lite.pycaffe.faults import BadType, path_text, whole_number
 from pycaffe_lite.pycaffe.net import Net
 from pycaffe_lite.pycaffe.users_errors import as_raised
 from pycaffe_lite.pycaffe.vectors import NetVec
@@ -20,6 +21,10 @@ from pycaffe_lite.solvers.sgd import SGDSolver as EngineSolver
 
 PathLike = str | os.PathLike[str]
 Callback = Callable[[], object]
+
+
+class _Open:
+    """What a solver and its nets have in common: once nobody has it, they are closed."""
 
 
 class Solver:
@@ -36,24 +41,25 @@ class Solver:
 
     def __init__(self, solver_file: PathLike) -> None:
         if not self.type:
-            raise TypeError("caffe.Solver has no update rule; call caffe.SGDSolver or another, or caffe.get_solver.")
-        text = solver_text(os.fspath(solver_file))
+            raise BadType("caffe.Solver has no update rule; call caffe.SGDSolver or another, or caffe.get_solver.")
+        text = solver_text(path_text(solver_file, "a solver's prototxt"))
         self._callbacks: list[tuple[Callback, Callback]] = []
         made = _driven(class_of(self.type), self._callbacks)
         self.inner: EngineSolver = as_raised(lambda: made(text))
         # Like the real one's, pycaffe's loop goes on where a loss is infinite or not a number.
         self.inner.check_finite = False
-        weakref.finalize(self, self.inner.close)
+        self._open = _Open()
+        weakref.finalize(self._open, self.inner.close)
 
     @cached_property
     def net(self) -> Net:
         """The net that is trained."""
-        return Net.of(self.inner.net)
+        return Net.of(self.inner.net, self._open)
 
     @cached_property
     def test_nets(self) -> NetVec:
         """The nets for testing; from the first test on they use the parameters of `net`."""
-        nets = NetVec(Net.of(net) for net in self.inner.test_nets)
+        nets = NetVec(Net.of(net, self._open) for net in self.inner.test_nets)
         for net in nets:
             net.keep_params_in_place()  # which are those of the net that is trained, once a test has run
         return nets
@@ -79,7 +85,8 @@ class Solver:
     def step(self, iterations: int) -> None:
         """Does so many iterations: forward, backward and update, with the tests and snapshots that are due."""
         self._let_go()
-        as_raised(lambda: self.inner.step(iterations))
+        count = whole_number(iterations, "the iterations of a step")
+        as_raised(lambda: self.inner.step(count))
 
     def solve(self, resume_file: PathLike | None = None) -> None:
         """Trains until max_iter.
@@ -99,7 +106,7 @@ class Solver:
 
     def restore(self, state_file: PathLike) -> None:
         """Goes on from a snapshot's .solverstate: weights, history and iteration."""
-        self.inner.restore(os.fspath(state_file))
+        self.inner.restore(path_text(state_file, "a .solverstate"))
 
     def snapshot(self) -> None:
         """Writes a snapshot: PREFIX_iter_N.caffemodel, .solverstate and .resume.
@@ -115,6 +122,8 @@ class Solver:
 
     def share_weights(self, net: Net) -> None:
         """Lets another net use the parameters of `net`, for layers of the same names."""
+        if not isinstance(net, Net):
+            raise BadType(f"share_weights expects a Net, got {net!r}.")
         net.share_with(self.net)
 
     def add_callback(self, on_start: Callback, on_gradients_ready: Callback) -> None:
@@ -125,7 +134,7 @@ class Solver:
             on_gradients_ready: between the passes and the update.
         """
         if not (callable(on_start) and callable(on_gradients_ready)):
-            raise TypeError("add_callback expects two functions without arguments, on_start and on_gradients_ready.")
+            raise BadType("add_callback expects two functions without arguments, on_start and on_gradients_ready.")
         self._callbacks.append((on_start, on_gradients_ready))
 
     def _let_go(self) -> None:
@@ -174,7 +183,7 @@ def get_solver(solver_file: PathLike) -> Solver:
 
     Raises: as Solver; also for a type that there is not.
     """
-    name = solver_class(solver_text(os.fspath(solver_file))).type
+    name = solver_class(solver_text(path_text(solver_file, "a solver's prototxt"))).type
     classes = (SGDSolver, NesterovSolver, AdaGradSolver, RMSPropSolver, AdaDeltaSolver, AdamSolver)
     return next(made for made in classes if made.type == name)(solver_file)
 

@@ -90,6 +90,12 @@ def resume_of(state: str) -> str:
     return files.resume if files else ""
 
 
+def weights_beside(state: str) -> str:
+    """The weights beside a state, of the same stem; empty if there are none, or the state's name has another form."""
+    files = names_of(state)
+    return files.weights if files and os.path.exists(files.weights) else ""
+
+
 def list_snapshots(prefix: str) -> list[tuple[int, Names]]:
     """The snapshots of a prefix whose state and weights are there, the newest first."""
     folder, base = os.path.split(prefix)

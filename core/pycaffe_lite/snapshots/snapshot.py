@@ -25,7 +25,7 @@ from pycaffe_lite.paths import find_file
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
 from pycaffe_lite.proto.printer import to_text
 from pycaffe_lite.proto.text import parse
-from pycaffe_lite.snapshots.names import list_snapshots, names, remove_leftovers, resume_of, state_of
+from pycaffe_lite.snapshots.names import list_snapshots, names, remove_leftovers, resume_of, state_of, weights_beside
 from pycaffe_lite.words import short
 from pycaffe_lite.writing import FileSet, checksum, write_atomically
 
@@ -69,7 +69,8 @@ class Snapshot:
         """Reads each of a snapshot's files once, and checks all that can be checked without a net.
 
         Args:
-            path: the .solverstate, which names the weights; or the .caffemodel or .resume beside it.
+            path: the .solverstate, or the .caffemodel or .resume beside it. The weights are those beside it, of the
+                same stem, since snapshots are moved and copied; else those that the state names.
 
         Raises:
             FileError: a file is missing, truncated, damaged, of another kind or of another snapshot.
@@ -84,7 +85,7 @@ class Snapshot:
             raise FileError(f'{path} is damaged: the name of its weights is "{short(state.learned_net)}".')
         weights, layers = "", list[LayerWeights]()
         if state.learned_net:
-            weights = find_file(state.learned_net, path, "learned_net")
+            weights = weights_beside(path) or _named_weights(state.learned_net, path, exact is not None)
             layers = format_of(weights).read_weights(weights, _sum_check(path, sums, "weights", weights))
         return cls(state.iter, state.current_step, layers, state.history, exact, path=path, weights=weights)
 
@@ -153,6 +154,23 @@ def _read_exact(state: str) -> State | None:
     return exact
 
 
+def _named_weights(name: str, state: str, known: bool) -> str:
+    """The weights that a state names, which has none beside it.
+
+    Args:
+        name: the path in the state.
+        state: the state's own.
+        known: whether a checksum will tell if they are the right ones; else a warning says that nothing does.
+    """
+    weights = find_file(name, state, "learned_net")
+    if not known:
+        log.warning(
+            f"{state} has no weights of its own name beside it, so those it names are taken, {weights}; nothing tells "
+            "whether they are still the ones it was written with."
+        )
+    return weights
+
+
 def _not_what_it_should(path: str, problem: Exception) -> FileError:
     return FileError(f"{path} does not hold what it should: {type(problem).__name__} {problem}.")
 
@@ -168,11 +186,12 @@ def _sum_check(state: str, sums: dict[str, Any] | None, role: str, path: str) ->
     if sums is None:
         return None
     known = sums.get(role)
+    other = f"not the weights that {state} was written with" if role == "weights" else "not of this snapshot"
 
     def check(data: bytes) -> None:
         if not isinstance(known, list) or list(checksum([data])) != known:
             raise FileError(
-                f"{path} is damaged, or not of this snapshot: its length or checksum is not what {resume_of(state)} "
+                f"{path} is damaged, or {other}: its length or checksum is not what {resume_of(state)} "
                 "says; remove that file to use it all the same."
             )
 
@@ -203,8 +222,8 @@ def restore_newest(prefix: str, restore: Callable[[str], None]) -> bool:
             log.warning(f"{problem} The snapshot before it is tried.")
     if snapshots:
         raise CaffeError(
-            f"None of the {len(snapshots)} snapshot(s) of {prefix} can be used; "
-            "remove them to start from the beginning."
+            f"None of the {len(snapshots)} snapshot(s) of {prefix} can be used, for the reasons given; give one with "
+            "--snapshot FILE, or start from the beginning with another snapshot_prefix, which leaves them as they are."
         )
     log.info(f"There is no snapshot of {prefix} yet; training starts from the beginning.")
     return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pycaffe_lite.memory import borrow
+from pycaffe_lite.proto.read import SolverText
 from pycaffe_lite.solvers.sgd import Piece, SGDSolver
 
 
@@ -21,10 +22,11 @@ class AdaGradSolver(SGDSolver):
 
     type = "AdaGrad"
 
-    def check(self) -> None:
-        super().check()
-        if self.param.momentum:
-            raise self.error("momentum", f"expected no momentum with AdaGrad, got {self.param.momentum:g}.")
+    @classmethod
+    def check(cls, text: SolverText) -> None:
+        super().check(text)
+        if text.param.momentum:
+            raise text.error("momentum", f"expected no momentum with AdaGrad, got {text.param.momentum:g}.")
 
     def compute_update_value(self, piece: Piece, rate: float) -> None:
         (history,) = piece.history

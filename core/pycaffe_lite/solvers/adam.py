@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pycaffe_lite.memory import borrow
+from pycaffe_lite.proto.read import SolverText
 from pycaffe_lite.solvers.adagrad import scale_by_root
 from pycaffe_lite.solvers.sgd import Piece, SGDSolver
 
@@ -25,11 +26,12 @@ class AdamSolver(SGDSolver):
     type = "Adam"
     num_histories = 2
 
-    def check(self) -> None:
-        super().check()
+    @classmethod
+    def check(cls, text: SolverText) -> None:
+        super().check(text)
         for field in ("momentum", "momentum2"):
-            if not 0 <= (value := getattr(self.param, field)) < 1:
-                raise self.error(field, f"expected {field} from 0 to below 1, got {value:g}.")
+            if not 0 <= (value := getattr(text.param, field)) < 1:
+                raise text.error(field, f"expected {field} from 0 to below 1, got {value:g}.")
 
     def compute_update_value(self, piece: Piece, rate: float) -> None:
         mean, square = piece.history

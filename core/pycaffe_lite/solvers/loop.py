@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 
 from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.formats.format import BINARY, HDF5
+from pycaffe_lite.formats.format import BINARY, HDF5, Format
 from pycaffe_lite.net import Net, watch
 from pycaffe_lite.net.weights import copy_fitted, weights_of
+from pycaffe_lite.proto.caffe_pb2 import SolverParameter
 from pycaffe_lite.proto.printer import to_text
 from pycaffe_lite.proto.read import SolverText, read_solver
 from pycaffe_lite.snapshots import snapshot as snapshots
@@ -61,7 +61,7 @@ class Solver:
     def __init__(self, source: Any) -> None:
         self.text = text = solver_text(source)
         self.param = text.param
-        self.snapshot_format = HDF5 if self.param.snapshot_format == self.param.HDF5 else BINARY
+        self.snapshot_format = _snapshot_format(self.param)
         self.history: list[Blob] = []
         self.iter = 0
         self.current_step = 0
@@ -73,7 +73,7 @@ class Solver:
         self.last_snapshot = ""
         self._restored = False
         self._before_tests: State | None = None
-        self.check()
+        self.check(text)
         self.smoothing = SmoothedLoss(self.param.average_loss)
         log.info("Initializing solver from parameters: \n" + to_text(self.param).rstrip("\n"))
         if self.param.random_seed >= 0:
@@ -88,24 +88,21 @@ class Solver:
             raise
         log.info("Solver scaffolding done.")
 
-    def check(self) -> None:
+    @classmethod
+    def check(cls, text: SolverText) -> None:
         """Raises a CaffeError for settings that cannot be, before anything is built."""
-        if self.param.average_loss < 1:
-            raise self.error("average_loss", f"expected average_loss of 1 or more, got {self.param.average_loss}.")
-        if self.param.iter_size < 1:
-            raise self.error("iter_size", f"expected iter_size of 1 or more, got {self.param.iter_size}.")
-        if any(count < 0 for count in self.param.test_iter):
-            raise self.error("test_iter", f"expected test_iter of 0 or more, got {list(self.param.test_iter)}.")
-        if self.snapshots_wanted:
-            location = self.text.location("snapshot_prefix")
-            snapshots.check_prefix(self.param.snapshot_prefix, self.snapshot_format, location)
+        if text.param.average_loss < 1:
+            raise text.error("average_loss", f"expected average_loss of 1 or more, got {text.param.average_loss}.")
+        if text.param.iter_size < 1:
+            raise text.error("iter_size", f"expected iter_size of 1 or more, got {text.param.iter_size}.")
+        if any(count < 0 for count in text.param.test_iter):
+            raise text.error("test_iter", f"expected test_iter of 0 or more, got {list(text.param.test_iter)}.")
+        if _wants_snapshots(text.param):
+            location = text.location("snapshot_prefix")
+            snapshots.check_prefix(text.param.snapshot_prefix, _snapshot_format(text.param), location)
 
     def setup(self) -> None:
         """Allocates what the update rule remembers."""
-
-    def error(self, field: str, text: str) -> CaffeError:
-        """A CaffeError that begins with where a field of the solver stands."""
-        return CaffeError(self.text.location(field) + text)
 
     def apply_update(self) -> float:
         """Changes the parameters by their diffs; returns the rate used."""
@@ -272,7 +269,7 @@ class Solver:
     @property
     def snapshots_wanted(self) -> bool:
         """Whether the solver's text asks for snapshots."""
-        return bool(self.param.snapshot) or self.param.snapshot_after_train
+        return _wants_snapshots(self.param)
 
     def snapshot(self) -> None:
         """Writes PREFIX_iter_N.caffemodel, .solverstate and .resume.
@@ -393,6 +390,14 @@ class Solver:
         """Stops the threads that read data."""
         for net in (self.net, *self.test_nets):
             net.close()
+
+
+def _snapshot_format(param: SolverParameter) -> Format:
+    return HDF5 if param.snapshot_format == param.HDF5 else BINARY
+
+
+def _wants_snapshots(param: SolverParameter) -> bool:
+    return bool(param.snapshot) or param.snapshot_after_train
 
 
 def solver_text(source: Any) -> SolverText:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pycaffe_lite.memory import borrow
+from pycaffe_lite.proto.read import SolverText
 from pycaffe_lite.solvers.adagrad import scale_by_root
 from pycaffe_lite.solvers.sgd import Piece, SGDSolver
 
@@ -22,12 +23,13 @@ class RMSPropSolver(SGDSolver):
 
     type = "RMSProp"
 
-    def check(self) -> None:
-        super().check()
-        if self.param.momentum:
-            raise self.error("momentum", f"expected no momentum with RMSProp, got {self.param.momentum:g}.")
-        if not 0 <= self.param.rms_decay < 1:
-            raise self.error("rms_decay", f"expected rms_decay from 0 to below 1, got {self.param.rms_decay:g}.")
+    @classmethod
+    def check(cls, text: SolverText) -> None:
+        super().check(text)
+        if text.param.momentum:
+            raise text.error("momentum", f"expected no momentum with RMSProp, got {text.param.momentum:g}.")
+        if not 0 <= text.param.rms_decay < 1:
+            raise text.error("rms_decay", f"expected rms_decay from 0 to below 1, got {text.param.rms_decay:g}.")
 
     def compute_update_value(self, piece: Piece, rate: float) -> None:
         (history,) = piece.history

@@ -13,6 +13,7 @@ from pycaffe_lite.kernels.choice import compiled
 from pycaffe_lite.memory import aligned_bytes, borrow
 from pycaffe_lite.net.watch import gradient_diverged, is_finite
 from pycaffe_lite.parallel import one_blas_thread, parallel_for, slices
+from pycaffe_lite.proto.read import SolverText
 from pycaffe_lite.solvers import rates
 from pycaffe_lite.solvers.loop import Solver
 from pycaffe_lite.solvers.plateau import Plateau
@@ -84,13 +85,14 @@ class SGDSolver(Solver):
                     )
                 )
 
-    def check(self) -> None:
-        super().check()
-        rates.check(self.param, self.text.location)
-        if self.param.regularization_type not in ("L1", "L2", DECOUPLED):
-            raise self.error(
+    @classmethod
+    def check(cls, text: SolverText) -> None:
+        super().check(text)
+        rates.check(text.param, text.location)
+        if text.param.regularization_type not in ("L1", "L2", DECOUPLED):
+            raise text.error(
                 "regularization_type",
-                f'expected regularization_type "L1" or "L2", or "{DECOUPLED}", got "{self.param.regularization_type}".',
+                f'expected regularization_type "L1" or "L2", or "{DECOUPLED}", got "{text.param.regularization_type}".',
             )
 
     @one_blas_thread

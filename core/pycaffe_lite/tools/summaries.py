@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from pycaffe_lite import log
 from pycaffe_lite.data.images import pixels, read_bytes
-from pycaffe_lite.data.mean import read_mean
 from pycaffe_lite.data.open import HDF5, HDF5_LIST, IMAGE_LIST, READERS, WINDOWS, kind_of, open_kind
 from pycaffe_lite.data.records import Source
 from pycaffe_lite.data.sources import hdf5
 from pycaffe_lite.data.sources.datum import DatumLabels, DatumSource
-from pycaffe_lite.data.sources.image_list import ENDS_IN_NUMBER, find_root, read_image_list
+from pycaffe_lite.data.sources.image_list import ENDS_IN_NUMBER, find_root, listed_labels, read_image_list
 from pycaffe_lite.data.sources.windows import read_window_file
+from pycaffe_lite.data.transformer import read_mean
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra, file_errors
 from pycaffe_lite.formats.hdf5 import plausible
 from pycaffe_lite.paths import find_file, working_folder
@@ -98,14 +98,14 @@ class Summary:
         self.labels[index][nan if isnan(label) else label] += count
 
 
-def summarize(path: str, examples: int, track: Track = iter, label_dim: int = 1, root: str = "") -> Summary:
+def summarize(path: str, examples: int, track: Track = iter, label_dim: int | None = None, root: str = "") -> Summary:
     """Reads a source through, without decoding its images but the first.
 
     Args:
         path: any of the kinds of `pycaffe_lite.data.open`.
         examples: how many of the first records to keep.
         track: is given the records and gives them back; for a bar of progress.
-        label_dim: how many labels a line of a list of images has.
+        label_dim: how many labels a line of a list of images has, see `read_image_list`.
         root: put before the names of images in files of their own.
 
     Raises:
@@ -211,7 +211,7 @@ def _example(source: DatumSource, key: str, datum: Datum, labels: DatumLabels, v
 # -- other files -------------------------------------------------------------------------------------------
 
 
-def _add_files(summary: Summary, path: str, examples: int, track: Track, label_dim: int, root: str) -> None:
+def _add_files(summary: Summary, path: str, examples: int, track: Track, label_dim: int | None, root: str) -> None:
     """Adds what is in a file that is no source of a Data layer; see `summarize`."""
     path = find_file(path, what="data source")
     if summary.kind in (HDF5, HDF5_LIST):
@@ -329,12 +329,12 @@ def _row_image(row: NDArray[Any]) -> NDArray[Any]:
 # -- images in files of their own --------------------------------------------------------------------------
 
 
-def _add_images(summary: Summary, path: str, examples: int, track: Track, label_dim: int, root: str) -> None:
+def _add_images(summary: Summary, path: str, examples: int, track: Track, label_dim: int | None, root: str) -> None:
     images = read_image_list(path, label_dim)
     names = [image.name for image in images]
     summary.records = len(images)
     summary.title = "Files"
-    labels = np.array([image.label for image in images], np.float32)
+    labels = listed_labels(images)
     summary.count_labels(labels)
     root = find_root(root, names[0], os.path.dirname(path))
     _look_for(summary, root, names, track)

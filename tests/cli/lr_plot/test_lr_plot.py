@@ -14,7 +14,7 @@ from pycaffe_lite.proto.read import read_solver
 from pycaffe_lite.solvers import rates
 from pycaffe_lite_cli.lr_plot import curves as lr_curves
 from pycaffe_lite_cli.lr_plot import figure as lr_figure
-from pycaffe_lite_cli.lr_plot.command import stdout_style
+from pycaffe_lite_cli.lr_plot.chart import stdout_style
 from rigs import GOLDEN, ROOT
 
 CASES = json.loads((GOLDEN / "solvers/lr_policies.json").read_text())["cases"]

@@ -90,8 +90,9 @@ def test_auto_passes_over_what_is_not_whole() -> None:
     command = Command(*TRAIN, "--snapshot=auto")
     assert command.status == 0
     assert command.warned == [
-        "s_iter_12.caffemodel is damaged, or not of this snapshot: its length or checksum is not what s_iter_12.resume "
-        "says; remove that file to use it all the same. The snapshot before it is tried."
+        "s_iter_12.caffemodel is damaged, or not the weights that s_iter_12.solverstate was written with: its length "
+        "or checksum is not what s_iter_12.resume says; remove that file to use it all the same. The snapshot before "
+        "it is tried."
     ]
     assert "Resuming from s_iter_5.solverstate" in command.said
     assert final() == whole
@@ -104,8 +105,29 @@ def test_auto_does_not_start_anew_over_damaged_snapshots() -> None:
     command = Command(*TRAIN, "--snapshot=auto")
     assert command.status == 1
     assert command.sentence() == (
-        "None of the 3 snapshot(s) of s can be used; remove them to start from the beginning."
+        "None of the 3 snapshot(s) of s can be used, for the reasons given; give one with --snapshot FILE, or start "
+        "from the beginning with another snapshot_prefix, which leaves them as they are."
     )
+    assert len(files()) == 9
+
+
+def test_auto_goes_on_from_snapshots_that_were_moved(folder: Path) -> None:
+    """The states name weights in a folder that is gone, or that another run has written to since."""
+    (folder / "old").mkdir()
+    Command(*TRAIN, "--set=snapshot_prefix=old/s", "--iterations=5")
+    Command(*TRAIN)
+    whole = final()
+    Path("old").rename("new")
+    for name in files():
+        Path(name).unlink()
+    (folder / "old").mkdir()
+    Command(*TRAIN, "--set=snapshot_prefix=old/s", "--iterations=5", "--set=random_seed=9")
+    for name in ("s_iter_5.caffemodel", "s_iter_5.solverstate", "s_iter_5.resume"):
+        Path(f"new/{name}").rename(name)
+    command = Command(*TRAIN, "--snapshot=auto")
+    assert command.status == 0
+    assert command.warned == []
+    assert final() == whole
 
 
 def test_auto_knows_its_own_prefix_alone(folder: Path) -> None:

@@ -66,6 +66,8 @@ class Case:
         param_values: makes the parameters' values; None: normal ones. "filler" leaves what the layer put in.
         differentiable_params: the parameters that have a derivative; None: all. Where no bottom has one, name
             them: a layer with neither is taken to have no backward.
+        is_derivative: whether backward is forward's derivative; where a fork computes something else its numbers count,
+            the layer's docstring says so, and golden/forks has them.
         rtol, atol, step: of the gradient check. Widen them only with a reason beside it.
         grow: the bottoms that get longer along axis 0 when the batch does; None: all.
         large: bottoms for the threads to share, where those above are too small for the layer to cut.
@@ -84,6 +86,7 @@ class Case:
     weighted_tops: Sequence[int] | None = None
     param_values: Callable[[np.random.Generator, Shape], np.ndarray] | str | None = None
     differentiable_params: Sequence[int] | None = None
+    is_derivative: bool = True
     rtol: float = 1e-5
     atol: float = 1e-7
     step: float = 1e-6

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pycaffe_lite import log
 from pycaffe_lite.data.images import decode
 from pycaffe_lite.data.records import Images, Records, Source, Undecoded, label_array
-from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
+from pycaffe_lite.errors import CaffeError, FileError, told_by
 from pycaffe_lite.formats.wire import BYTES, FIXED32, Malformed, parts, read_varint, varint
 from pycaffe_lite.proto.caffe_pb2 import Datum
 
@@ -111,12 +111,8 @@ class DatumSource(Source):
     def _decoded(self, image: NDArray[Any] | bytes, record: int) -> NDArray[Any]:
         if not isinstance(image, bytes):
             return image
-        try:
+        with told_by(lambda text: FileError(f"{self.where(record)}: {text}")):
             return decode(image, self._color)
-        except MissingExtra:
-            raise
-        except CaffeError as problem:
-            raise FileError(f"{self.where(record)}: {problem}") from None
 
     def _parse(self, value: Value, record: int) -> _Pair:
         """An image, perhaps an encoded one, and its labels."""
@@ -254,7 +250,7 @@ def labels_of(datum: Datum) -> DatumLabels:
 
 
 def float_labels_bytes(labels: DatumLabels) -> bytes:
-    """DatumLabels as forks of Caffe write them: what to put after, or before, a serialized Datum without label."""
+    """Labels as forks of Caffe write them: what to put after, or before, a serialized Datum without label."""
     return b"".join(struct.pack("<Bf", _LABEL_FIELD << 3 | FIXED32, label) for label in labels)
 
 

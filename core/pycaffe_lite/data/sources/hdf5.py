@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pycaffe_lite.data.batches import Batch, Feed, FeedState
 from pycaffe_lite.errors import CaffeError, FileError, file_errors
 from pycaffe_lite.formats.hdf5 import SIGNATURE, check_claim, check_plain_file, h5py_module, reason
 from pycaffe_lite.paths import find_file, unreadable
@@ -158,30 +159,35 @@ def _read_into(out: NDArray[np.float32], dataset: Any, rows: slice | NDArray[np.
     out[order] = dataset[rows[order]]
 
 
-class RowFeed:
-    """Consecutive rows of several files: after the last one of a file comes the first one of the next file, and
-    after the last file the first.
+class RowFeed(Feed):
+    """Batches of consecutive rows of several files: after the last one of a file comes the first one of the next
+    file, and after the last file the first.
 
     Args:
         paths: the files.
-        names: of the datasets.
+        names: of the datasets, one for each of a batch's arrays.
+        batch_size: rows in a batch, 1 or more.
         seed: None for the rows in order; else in each pass the files come in a new random order, and so do the
             rows within each file, and the seed decides which.
     """
 
-    def __init__(self, paths: Sequence[str], names: Sequence[str], seed: int | None = None) -> None:
-        self._paths, self._names, self._seed = list(paths), list(names), seed
+    def __init__(self, paths: Sequence[str], names: Sequence[str], batch_size: int, seed: int | None = None) -> None:
+        super().__init__()
+        self._paths, self._names, self._batch_size, self._seed = list(paths), list(names), batch_size, seed
         self._pass = self._place = self._row = 0
         self._file: RowFile | None = None
-        self.shapes: list[tuple[int, ...]] = []
-        self.shapes = self._open().shapes
+        self._shapes: list[tuple[int, ...]] = []
+        self._shapes = self._open().shapes
 
-    def state(self) -> dict[str, int]:
+    def shapes(self) -> list[tuple[int, ...]]:
+        return [(self._batch_size, *shape) for shape in self._shapes]
+
+    def state(self) -> FeedState:
         """Where the next row is: pass, place of the file in that pass, place of the row in that file."""
         state = {"pass": self._pass, "file": self._place, "row": self._row}
         return state if self._seed is None else {**state, "shuffle_seed": self._seed}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: FeedState) -> None:
         """Goes on where `state` was called.
 
         Raises:
@@ -197,23 +203,33 @@ class RowFeed:
             if self._row >= (rows := self._open().rows):
                 raise CaffeError(f"{self._path()}: expected more than {self._row} rows, got {rows}.")
 
-    def fill(self, out: Sequence[NDArray[np.float32]]) -> None:
-        """Fills the arrays, one for each dataset, with the next rows.
+    def fill(self, batch: Batch | None) -> Batch:
+        """The next rows; see Feed.
 
         Raises:
             FileError: a file is missing, damaged, or has rows of another shape than the first one. The next row
                 stays what it was.
         """
-        done, count = 0, len(out[0])
+        batch = batch or self._empty()
+        done = 0
         with self._unless_it_fails():
-            while done < count:
+            while done < self._batch_size:
                 file = self._open()
-                take = min(count - done, file.rows - self._row)
-                file.read(self._numbers(file, take), [array[done : done + take] for array in out])
+                take = min(self._batch_size - done, file.rows - self._row)
+                file.read(self._numbers(file, take), [array[done : done + take] for array in batch.tops])
                 self._advance(file, take)
                 done += take
+        batch.after = self.state()
+        return batch
+
+    def _empty(self) -> Batch:
+        try:
+            return Batch([np.empty(shape, np.float32) for shape in self.shapes()])
+        except MemoryError:
+            raise CaffeError(f"not enough memory for batches of shapes {_texts(self.shapes())}.") from None
 
     def close(self) -> None:
+        super().close()
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -238,10 +254,10 @@ class RowFeed:
         path = self._path()
         if self._file is None or self._file.path != path:
             file = RowFile(path, self._names)
-            if self.shapes and file.shapes != self.shapes:
+            if self._shapes and file.shapes != self._shapes:
                 file.close()
                 raise FileError(
-                    f"{path}: expected rows of shapes {_texts(self.shapes)}, as {self._paths[0]} has, "
+                    f"{path}: expected rows of shapes {_texts(self._shapes)}, as {self._paths[0]} has, "
                     f"got {_texts(file.shapes)}."
                 )
             self.close()

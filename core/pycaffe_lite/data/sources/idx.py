@@ -132,8 +132,10 @@ class IdxFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Its compressed bytes are in memory, so that a process made by fork has a stream of its own.
+        self._packed = b""
         self._stream: gzip.GzipFile | None = None
+        self._process = os.getpid()
+        self._begin = 0  # of the array in the contents
         self._done = 0  # bytes of the array
         self._problem: FileError | None = None
         try:
@@ -162,6 +164,11 @@ class IdxFile:
 
     def _fill(self, stream: gzip.GzipFile, end: int) -> None:
         memory, at = self.array.reshape(-1).view(np.uint8).data, self._done
+        if self._process != os.getpid():
+            # After a fork: another thread may have been in the middle of it.
+            self._stream = stream = _inflating(self._packed)
+            self._process = os.getpid()
+            stream.seek(self._begin + at)
         while at < end:
             if not (got := stream.readinto(memory[at:end])):
                 raise FileError(f"{self.path}: truncated: {len(memory) - at} of its bytes are missing.")
@@ -170,7 +177,7 @@ class IdxFile:
             # The last bytes count only once the end, with its checksum, has been seen.
             if stream.read(1):
                 raise FileError(f"{self.path}: too long: bytes follow the {at} that its head promises.")
-            self._stream = None
+            self._stream, self._packed = None, b""
         self._done = at
 
     def _open(self) -> NDArray[Any]:
@@ -188,8 +195,9 @@ class IdxFile:
             return np.memmap(self.path, head.dtype, "r", head.length, head.shape)
 
     def _open_gzip(self, packed: bytes) -> NDArray[Any]:
-        self._stream = gzip.GzipFile(fileobj=io.BytesIO(packed))
+        self._packed, self._stream = packed, _inflating(packed)
         head = _read_head(self.path, self._stream)
+        self._begin = head.length
         if head.promised > _MOST_EXPANSION * len(packed):
             raise FileError(
                 f"{self.path}: its head promises shape {list(head.shape)}, {head.promised} bytes, "
@@ -197,7 +205,7 @@ class IdxFile:
             )
         if int.from_bytes(packed[-4:], "little") != head.promised % 2**32:
             # Truncated, or in several members: reading it through tells.
-            whole = gzip.GzipFile(fileobj=io.BytesIO(packed))
+            whole = _inflating(packed)
             self._check_length(sum(map(len, iter(lambda: whole.read(_PIECE), b""))), head)
         try:
             return np.empty(head.shape, head.dtype)
@@ -224,6 +232,11 @@ def read_idx(path: Path) -> NDArray[Any]:
     file = IdxFile(path)
     file.read(len(file.array))
     return file.array
+
+
+def _inflating(packed: bytes) -> gzip.GzipFile:
+    """The contents of a gzip file, of any number of members, as a stream."""
+    return gzip.GzipFile(fileobj=io.BytesIO(packed))
 
 
 def _read_head(path: Path, file: IO[bytes] | gzip.GzipFile) -> _Head:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pycaffe_lite import log
 from pycaffe_lite.data.images import pixels, read_bytes
 from pycaffe_lite.data.records import Records, ShuffledSource, Source, Undecoded
 from pycaffe_lite.errors import CaffeError, FileError, MissingExtra
@@ -19,6 +20,7 @@ from pycaffe_lite.rng import Generator
 Item = TypeVar("Item")
 
 _LONGEST_LINE = 1 << 16
+_NAME_ALONE = re.compile(rb"(?=.*[0-9A-Za-z\x80-\xff])[^\s\0-\x1f\x7f]{1,4096}")
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,10}")
 _NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 ENDS_IN_NUMBER = re.compile(r"\s[+-]?[0-9.]+$")
@@ -30,41 +32,48 @@ class ListedImage(NamedTuple):
     Attributes:
         name: the file's path, to be read from the list's root folder; bytes that are not UTF-8 as
             `surrogateescape` leaves them.
-        label: a number of 32 bits; or where a line has several, all of them.
+        label: a whole number of 32 bits; or where a line has several, or a real one, all of them.
     """
 
     name: str
     label: int | tuple[float, ...]
 
 
-def read_image_list(path: str, label_dim: int = 1) -> list[ListedImage]:
+def read_image_list(path: str, label_dim: int | None = None) -> list[ListedImage]:
     """The images of a list, a text with lines of a name, a space and a whole number; blank lines are none.
 
-    The name may have spaces in it, and end in numbers: only what is told tells how many labels a line has.
+    The name may have spaces in it, and end in numbers: only what is told tells how many labels a line has. A line of
+    a name without spaces and nothing else has label 0, as in Caffe; the log says how many such lines there are.
 
     Args:
         path: the list.
-        label_dim: how many numbers end each line, with white space between them, 1 or more; whole ones or not where
-            they are several.
+        label_dim: how many numbers end each line, real ones, with white space between them, 1 or more; None for one
+            whole number, as in Caffe.
 
     Raises:
         FileError: the file is missing or cannot be read, or a line is not like that; the text names the line.
     """
     path = find_file(path, what="list of images")
-    images = []
+    images: list[ListedImage] = []
+    without = 0
     try:
         with open(path, "rb") as file:
             number = 0
             while line := file.readline(_LONGEST_LINE):
                 number += 1
                 if line := line.removeprefix(b"\xef\xbb\xbf").strip():
+                    if label_dim in (None, 1) and _NAME_ALONE.fullmatch(line):
+                        without += 1
+                        line += b" 0"
                     where = f"{path}:{number}"
-                    images.append(_listed(line, where) if label_dim == 1 else _with_labels(line, label_dim, where))
+                    images.append(_listed(line, where) if not label_dim else _with_labels(line, label_dim, where))
     except OSError as problem:
         raise FileError(f"Cannot read {path}: {unreadable(problem)}.") from None
     if not images:
         raise FileError(f"{path}: expected lines with the name of an image and its label, got none.")
-    return images
+    if without:
+        log.warning(f"{path}: {without} of {len(images)} lines have no label and get 0, as in Caffe.")
+    return _whole(images) if label_dim == 1 else images
 
 
 def _listed(line: bytes, where: str) -> ListedImage:
@@ -73,7 +82,7 @@ def _listed(line: bytes, where: str) -> ListedImage:
         shown = line[:60].decode("utf-8", "backslashreplace")
         raise FileError(
             f"{where}: expected the name of an image, a space and its label, a whole number of 32 bits, "
-            f"got {shown!r}; write 0 for an image without a class."
+            f"got {shown!r}; label_dim: 1, or --label-dim 1, takes a real number, and more than 1 several."
         )
     return ListedImage(name.decode("utf-8", "surrogateescape"), int(label[0]))
 
@@ -82,11 +91,25 @@ def _with_labels(line: bytes, label_dim: int, where: str) -> ListedImage:
     name, *labels = line.rsplit(maxsplit=label_dim)
     if len(labels) < label_dim or not all(_NUMBER.fullmatch(one) and abs(float(one)) < 2.0**127 for one in labels):
         shown = line[:60].decode("utf-8", "backslashreplace")
-        raise FileError(
-            f"{where}: expected the name of an image and {label_dim} numbers, its labels, with spaces between them, "
-            f"got {shown!r}."
+        many = (
+            "a number, its label, with a space" if label_dim == 1 else f"{label_dim} numbers, its labels, with spaces"
         )
+        raise FileError(f"{where}: expected the name of an image and {many} between them, got {shown!r}.")
     return ListedImage(name.decode("utf-8", "surrogateescape"), tuple(map(float, labels)))
+
+
+def _whole(images: list[ListedImage]) -> list[ListedImage]:
+    """Images of one label each, with whole numbers, as Caffe has them, if all their labels are such."""
+    labels = [image.label[0] for image in images if isinstance(image.label, tuple)]
+    if not all(label.is_integer() and -(2**31) <= label < 2**31 for label in labels):
+        return images
+    return [ListedImage(image.name, int(label)) for image, label in zip(images, labels, strict=True)]
+
+
+def listed_labels(images: Sequence[ListedImage]) -> NDArray[np.float32]:
+    """The labels of n images: n of them, or n x k if each image has k."""
+    labels = np.array([image.label for image in images], np.float32)
+    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
 
 
 def find_folder(name: str) -> str:
@@ -121,7 +144,7 @@ class ImageListSource(Source):
         folder: where the images are looked for if they are not to be found from the working folder.
         color: three channels, or one.
         height, width: what images are resized to, if both are above 0.
-        label_dim: how many labels a line has.
+        label_dim: see `read_image_list`.
 
     Raises:
         FileError: the list cannot be read, or is none.
@@ -135,7 +158,7 @@ class ImageListSource(Source):
         color: bool = True,
         height: int = 0,
         width: int = 0,
-        label_dim: int = 1,
+        label_dim: int | None = None,
     ) -> None:
         self.name = path
         self._images = read_image_list(path, label_dim)
@@ -159,11 +182,10 @@ class ImageListSource(Source):
 
     def take_undecoded(self, numbers: NDArray[np.integer[Any]]) -> Records:
         images = Undecoded(len(numbers), lambda i: self._pixels(int(numbers[i])))
-        labels = [self._images[int(number)].label for number in numbers]
-        return Records(images, np.array(labels, np.float32), 0)
+        return Records(images, listed_labels([self._images[int(number)] for number in numbers]), 0)
 
     def labels(self) -> NDArray[np.float32]:
-        return np.array([image.label for image in self._images], np.float32)
+        return listed_labels(self._images)
 
     def _pixels(self, number: int) -> NDArray[np.uint8]:
         path = self._root + self._images[number].name

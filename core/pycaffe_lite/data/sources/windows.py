@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from pycaffe_lite.data.batches import Batch, Feed, FeedState
 from pycaffe_lite.data.images import pixels, read_bytes, resize
 from pycaffe_lite.errors import CaffeError, FileError
-from pycaffe_lite.parallel import Pool
 from pycaffe_lite.paths import shown_path, unreadable
 from pycaffe_lite.rng import Generator
 
@@ -202,8 +201,10 @@ def _round(value: np.floating[Any]) -> int:
 
 
 class WindowFeed(Feed):
-    """Batches of windows by chance, first background, then foreground, with as many words of the generator as in
-    Caffe: for each window one that chooses it and, with `mirror`, one whose last bit mirrors it.
+    """Batches of windows by chance, without end, first background, then foreground.
+
+    The generator gives as many words as in Caffe: for each window one that chooses it and, with `mirror`, one whose
+    last bit mirrors it.
 
     Args:
         windows: the windows.
@@ -232,10 +233,10 @@ class WindowFeed(Feed):
         scale: float,
         seed: int,
     ) -> None:
+        super().__init__()
         self._windows, self._root, self._cutter = windows, root, cutter
         self._mirror, self._mean, self._scale = mirror, mean, np.float32(scale)
         self._generator = Generator(seed)
-        self._pool = Pool("decode")
         objects = int(np.float32(batch_size) * np.float32(foreground))
         self._parts = ((windows.background, batch_size - objects), (windows.foreground, objects))
         for name, (part, count) in zip(("background", "foreground"), self._parts, strict=True):
@@ -246,8 +247,8 @@ class WindowFeed(Feed):
                 )
         self._shape = (batch_size, 3, cutter.crop, cutter.crop)
 
-    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        return self._shape, self._shape[:1]
+    def shapes(self) -> list[tuple[int, ...]]:
+        return [self._shape, self._shape[:1]]
 
     def state(self) -> FeedState:
         words, position = self._generator.get_state()
@@ -256,38 +257,20 @@ class WindowFeed(Feed):
     def restore(self, state: FeedState) -> None:
         self._generator.set_state(state.get("generator", np.zeros(0)), int(state.get("generator_position", -1)))
 
-    def records(self) -> None:
-        """There is no end to windows chosen by chance."""
-
-    def labels(self) -> None:
-        """They are classes of windows, and stand in the windows' file."""
-
-    def close(self) -> None:
-        self._pool.close()
-
-    def fill(self, batch: Batch | None) -> Batch:
-        """The next batch; `batch` is one whose arrays may be written over."""
-        before = self.state()
+    def _fill(self, batch: Batch | None) -> Batch:
         if batch is None:
-            batch = Batch(np.empty(self._shape, np.float32), np.empty(self._shape[0], np.float32))
-        try:
-            self._choose(batch)
-        except BaseException:
-            self.restore(before)
-            raise
-        batch.after = self.state()
-        return batch
-
-    def _choose(self, batch: Batch) -> None:
+            batch = Batch([np.empty(shape, np.float32) for shape in self.shapes()])
         chosen = list(self._draw())
         batch.labels[:] = [label for _, label, _, _ in chosen]
+        data = batch.data
 
         def cut(i: int) -> None:
             image, _, corners, mirrored = chosen[i]
-            batch.data[i].fill(0)
-            self._cut(image, corners, mirrored, batch.data[i])
+            data[i].fill(0)
+            self._cut(image, corners, mirrored, data[i])
 
         self._pool.run(len(chosen), cut)
+        return batch
 
     def _draw(self) -> Iterator[tuple[int, int, Corners, bool]]:
         """Windows by chance: image, label, corners, and whether mirrored."""

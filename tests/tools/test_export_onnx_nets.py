@@ -1,0 +1,353 @@
+"""ONNX models compute what their nets compute: every layer type, and nets that are well known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from pycaffe_lite.errors import CaffeError
+from pycaffe_lite.net import Net
+from pycaffe_lite.phase import TEST
+from pycaffe_lite.proto.caffe_pb2 import NetParameter
+from pycaffe_lite.proto.printer import to_text
+from pycaffe_lite.proto.text import parse
+from pycaffe_lite.tools.deploy import deploy
+from pycaffe_lite.tools.export_onnx import Exported, compare, export, read_inputs
+from pycaffe_lite.tools.export_onnx.compare import difference
+from pycaffe_lite.tools.export_onnx.layers import CONVERT
+from rigs.layer_cases.table import Case, all_cases
+from rigs.layer_rig import layer_param
+from rigs.model_zoo import ROOT, ZOO, models
+from rigs.net_rig import inner_product, inputs, layer, net_param, softmax_loss
+
+CASES = [(kind, case) for kind, cases in all_cases().items() if kind in CONVERT for case in cases]
+# What ONNX has nothing for, by type and name of the case.
+NOT_THERE = {
+    ("BatchNorm", "batch-in-test"),
+    ("BatchNorm", "batch-in-test-in-place"),
+    ("BatchNorm", "vector"),
+    ("BatchNorm", "vector-in-place"),
+    ("Convolution", "batch-axes"),
+    ("Convolution", "no-axes"),
+    ("Convolution", "no-axes-group"),
+    ("Deconvolution", "batch-axes"),
+    ("Deconvolution", "no-axes"),
+    ("DummyData", "basic"),
+    ("Im2col", "no-axes"),
+    ("Im2col", "one-axis"),
+    ("Pooling", "MAX-indices"),
+    ("Pooling", "STOCHASTIC-test"),
+    ("Pooling", "STOCHASTIC-train"),
+    ("SPP", "STOCHASTIC"),
+    ("Silence", "basic"),  # a net without outputs
+}
+
+
+def randomize(net: Net) -> Net:
+    """Values for all parameters, statistics among them."""
+    random = np.random.default_rng(3)
+    for node in net.layers:
+        for i, blob in enumerate(node.blobs):
+            if node.type == "BatchNorm":
+                blob.data[...] = (random.normal(size=blob.shape), random.uniform(1, 2, blob.shape), 2.0)[i]
+            elif node.type == "Scale":
+                blob.data[...] = random.uniform(0.7, 1.3, blob.shape) if i == 0 else random.normal(size=blob.shape) / 10
+            elif blob.num_axes < 2 or not blob.data.any():
+                blob.data[...] = random.normal(size=blob.shape) / 10
+    return net
+
+
+def scores(param: NetParameter) -> Net:
+    """The net of what deploy makes; its outputs are what goes into the softmax, which would hide differences."""
+    if param.layer[-1].type == "Softmax":
+        del param.layer[-1]
+    return randomize(Net(param, TEST))
+
+
+def at_batch(net: Net, exported: Exported, batch: int) -> bool:
+    """Whether both agree at another batch size."""
+    for name in net.inputs:
+        net.blobs[name].reshape(batch, *net.blobs[name].shape[1:])
+    net.reshape()
+    return compare(net, exported).agrees
+
+
+# -- layer by layer -----------------------------------------------------------------------------------------
+
+
+def net_of(case: Case, arrays: list[np.ndarray]) -> Net:
+    """A net of the case's layer alone, behind Input layers."""
+    param, it = NetParameter(), layer_param(case.text)
+    it.phase = TEST
+    del it.loss_weight[:]
+    for name, array in dict(zip(it.bottom, arrays, strict=True)).items() or {"nothing": np.zeros(1)}.items():
+        data = param.layer.add(name=f"in_{name}", type="Input", top=[name])
+        data.input_param.shape.add(dim=array.shape)
+    param.layer.add().CopyFrom(it)
+    net = Net(param, TEST)
+    random = np.random.default_rng(5)
+    for made in net.layers:
+        for i, blob in enumerate(made.blobs):
+            blob.data[...] = random.normal(size=blob.shape) if made.type != "BatchNorm" or i == 0 else 1.5
+    return net
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+@pytest.mark.parametrize(("kind", "case"), CASES, ids=[f"{kind}-{case.name}" for kind, case in CASES])
+def test_each_layer(kind: str, case: Case, opset: int) -> None:
+    arrays = case.arrays(np.random.default_rng(1))
+    net = net_of(case, arrays)
+    if (kind, case.name) in NOT_THERE:
+        with pytest.raises(CaffeError):
+            export(net, opset)
+        return
+    given = dict(zip(net.layers[-1].layer_param.bottom, arrays, strict=True))
+    found = compare(net, export(net, opset), given)
+    assert found.agrees, found
+    assert all(np.isfinite(output.largest) for output in found.outputs)
+
+
+def test_what_is_not_there_is_in_the_table() -> None:
+    assert {(kind, case.name) for kind, case in CASES} >= NOT_THERE
+
+
+# -- nets ---------------------------------------------------------------------------------------------------
+
+
+def squeezenet() -> str:
+    net = models.Writer("SqueezeNet", 2, 64, 10, 1 / 4)
+    x = net.pool("pool1", net.relu(net.conv("conv1", "data", 64, 3, 2)), "MAX", 3, 2)
+    for i, (squeeze, expand) in enumerate([(16, 64), (32, 128), (64, 256)], 2):
+        s = net.relu(net.conv(f"fire{i}/squeeze1x1", x, squeeze, 1))
+        parts = [net.relu(net.conv(f"fire{i}/expand{k}x{k}", s, expand, k, pad=k // 2)) for k in (1, 3)]
+        x = net.pool(f"pool{i}", net.layer(f"fire{i}/concat", "Concat", parts), "MAX", 3, 2)
+    net.loss(net.global_pool("pool10", net.relu(net.conv("conv10", net.dropout(x), 40, 1))))
+    return net.text()
+
+
+def vgg() -> str:
+    net, x = models.Writer("VGG", 2, 32, 10, 1 / 8), "data"
+    for stage, (outputs, count) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], 1):
+        for i in range(1, count + 1):
+            x = net.relu(net.conv(f"conv{stage}_{i}", x, outputs, 3, pad=1))
+        x = net.pool(f"pool{stage}", x, "MAX", 2, 2)
+    net.loss(net.scores("fc8", net.dropout(net.relu(net.fc("fc6", x, 4096)))))
+    return net.text()
+
+
+def detector() -> str:
+    """Like SSD: scores and boxes from maps of several sizes, each flattened and put behind the other."""
+    text = inputs(data=[2, 3, 33, 33])
+    heads, below = [], "data"
+    for i, stride in enumerate((2, 2, 2)):
+        filler = 'weight_filler { type: "msra" }'
+        conv = f"convolution_param {{ num_output: 8 kernel_size: 3 stride: {stride} pad: 1 {filler} }}"
+        text += layer(f"conv{i}", "Convolution", [below], [f"conv{i}"], conv)
+        text += layer(f"relu{i}", "ReLU", [f"conv{i}"], [f"conv{i}"])
+        text += layer(
+            f"norm{i}", "LRN", [f"conv{i}"], [f"norm{i}"], "lrn_param { norm_region: WITHIN_CHANNEL local_size: 3 }"
+        )
+        head = "convolution_param { num_output: 12 kernel_size: 3 pad: 1 weight_filler { type: 'msra' } }"
+        text += layer(f"head{i}", "Convolution", [f"norm{i}"], [f"head{i}"], head)
+        text += layer(f"flat{i}", "Flatten", [f"head{i}"], [f"flat{i}"])
+        heads.append(f"flat{i}")
+        below = f"conv{i}"
+    text += layer("all", "Concat", heads, ["all"])
+    text += layer("by_class", "Reshape", ["all"], ["by_class"], "reshape_param { shape { dim: 0 dim: -1 dim: 4 } }")
+    return text + layer("prob", "Softmax", ["by_class"], ["prob"], "softmax_param { axis: 2 }")
+
+
+STAGES = {"mnist_autoencoder": ["test-on-test"]}
+
+
+@pytest.mark.parametrize("name", ["lenet", "lstm", "siamese", "mnist_autoencoder"])
+def test_the_nets_that_ship(name: str) -> None:
+    path = str(ROOT / "configs" / name / "train_test.prototxt")
+    net = scores(parse(deploy(path, stages=STAGES.get(name, [])), NetParameter))
+    exported = export(net)
+    assert compare(net, exported).agrees
+    assert exported.dynamic == (name != "lstm")
+
+
+ZOO_NETS = [name for name in ZOO if name not in ("autoencoder", "Siamese", "LSTM on rows")]
+TEXTS = {"SqueezeNet": squeezenet, "VGG": vgg, "detector": detector}
+
+
+@pytest.mark.parametrize("fold", [False, True])
+@pytest.mark.parametrize("name", [*ZOO_NETS, *TEXTS])
+def test_well_known_nets(name: str, fold: bool, tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(TEXTS[name]() if name in TEXTS else to_text(ZOO[name].build()))
+    net = scores(parse(deploy(str(path)), NetParameter))
+    exported = export(net, fold=fold)
+    found = compare(net, exported)
+    assert found.agrees, found
+    assert found.layer == ""
+    assert all(np.ptp(net.blobs[output].data) > 1e-3 for output in net.outputs)
+    if exported.dynamic:
+        assert at_batch(net, exported, 3)
+    assert exported.dynamic == (name not in ("LRCN", "char-RNN"))
+
+
+@pytest.mark.parametrize("name", ["GoogLeNet", "ResNet-50", "FCN-8s", "LRCN", *TEXTS])
+def test_opencv_reads_them(name: str, tmp_path: Path) -> None:
+    """OpenCV 5 no longer reads Caffe's own files."""
+    cv2 = pytest.importorskip("cv2", minversion="5")
+    path = tmp_path / "net.prototxt"
+    path.write_text(TEXTS[name]() if name in TEXTS else to_text(ZOO[name].build()))
+    net = scores(parse(deploy(str(path)), NetParameter))
+    exported = export(net)
+    assert compare(net, exported).agrees
+    (tmp_path / "m.onnx").write_bytes(exported.model.SerializeToString())
+    reader = cv2.dnn.readNetFromONNX(str(tmp_path / "m.onnx"))
+    for blob in net.inputs:
+        reader.setInput(np.ascontiguousarray(net.blobs[blob].data), blob)
+    results = reader.forward(list(exported.outputs.values()))
+    for blob, result in zip(exported.outputs, results, strict=True):
+        ours = net.blobs[blob].data
+        assert difference(blob, ours, result.reshape(ours.shape)).agrees
+
+
+def test_a_model_that_the_runtime_refuses() -> None:
+    net = Net(net_param(inputs(x=[2, 3]) + layer("r", "ReLU", ["x"], ["y"])), TEST)
+    exported = export(net)
+    exported.model.graph.node[0].op_type = "Rely"
+    with pytest.raises(CaffeError, match=r"^onnxruntime \S+ cannot run the model: "):
+        compare(net, exported)
+
+
+def test_folding_takes_the_normalization_away(tmp_path: Path) -> None:
+    net = scores(parse(deploy(write(tmp_path, models.resnet50(1, 32, 5, 1 / 16))), NetParameter))
+    plain, folded = (export(net, fold=fold) for fold in (False, True))
+    kinds = [{node.op_type for node in exported.model.graph.node} for exported in (plain, folded)]
+    assert "BatchNormalization" in kinds[0]
+    assert kinds[1] == {"Conv", "Relu", "MaxPool", "Add", "GlobalAveragePool", "Flatten", "Gemm"}
+
+
+@pytest.mark.parametrize("transpose", ["false", "true"])
+def test_folding_into_other_products(transpose: str) -> None:
+    text = inputs(x=[2, 4, 3, 3])
+    text += layer("up", "Deconvolution", ["x"], ["up"], "convolution_param { num_output: 6 kernel_size: 2 group: 2 }")
+    text += layer("bn", "BatchNorm", ["up"], ["up"])
+    text += inner_product("fc", "up", 5, param=f"transpose: {transpose} bias_term: false")
+    text += layer("scale", "Scale", ["fc"], ["fc"], "scale_param { bias_term: true }")
+    net = randomize(Net(net_param(text), TEST))
+    exported = export(net, fold=True)
+    assert [node.op_type for node in exported.model.graph.node] == ["ConvTranspose", "Flatten", "Gemm"]
+    assert compare(net, exported).agrees
+
+
+def test_what_somebody_reads_is_not_folded() -> None:
+    conv = "convolution_param { num_output: 2 kernel_size: 1 weight_filler { type: 'msra' } }"
+    text = inputs(x=[2, 3, 4, 4]) + layer("conv", "Convolution", ["x"], ["conv"], conv)
+    text += layer("bn", "BatchNorm", ["conv"], ["bn"]) + layer("sum", "Eltwise", ["conv", "bn"], ["sum"])
+    net = randomize(Net(net_param(text), TEST))
+    exported = export(net, fold=True)
+    assert [node.op_type for node in exported.model.graph.node] == ["Conv", "BatchNormalization", "Add"]
+    assert compare(net, exported).agrees
+
+
+# -- names --------------------------------------------------------------------------------------------------
+
+
+def test_names_are_kept() -> None:
+    net = Net(str(ROOT / "configs" / "lenet" / "deploy.prototxt"), TEST)
+    model = export(net).model
+    assert [value.name for value in model.graph.input] == ["data"]
+    assert [dim.dim_param or dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim] == [
+        "N",
+        1,
+        28,
+        28,
+    ]
+    assert [value.name for value in model.graph.output] == ["prob"]
+    assert {"conv1", "pool1", "conv2", "pool2", "fc1", "fc2", "prob"} <= {
+        name for node in model.graph.node for name in node.output
+    }
+    assert {"conv1/0", "conv1/1", "fc2/0"} <= {constant.name for constant in model.graph.initializer}
+    assert model.opset_import[0].version == 13
+
+
+def test_outputs_that_are_inputs_or_one_another() -> None:
+    text = inputs(x=[2, 3], y=[2, 3]) + layer("r", "ReLU", ["x"], ["x"]) + layer("d", "Dropout", ["x"], ["z"])
+    text += layer("e", "Dropout", ["x"], ["w"])
+    net = Net(net_param(text), TEST)
+    exported = export(net)
+    assert exported.outputs == {"w": "w", "y": "y_out", "z": "z"}
+    assert compare(net, exported).agrees
+
+
+# -- what goes wrong ----------------------------------------------------------------------------------------
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "net.prototxt"
+    path.write_text(text)
+    return str(path)
+
+
+def test_all_that_cannot_be_exported_is_said_at_once() -> None:
+    text = inputs(x=[2, 3, 4, 4], l=[2]) + layer("a", "Filter", ["x", "l"], ["a"])
+    text += layer("r", "ReLU", ["a"], ["a"])
+    text += layer("b", "Pooling", ["x"], ["b"], "pooling_param { pool: STOCHASTIC kernel_size: 2 }")
+    text += layer("c", "BatchNorm", ["a"], ["c"], "batch_norm_param { use_global_stats: false }")
+    with pytest.raises(CaffeError) as problem:
+        export(Net(net_param(text), TEST))
+    sentence = str(problem.value)
+    assert sentence.startswith("The net cannot be an ONNX model, because of 3 layer(s): ")
+    for part in ('layer "a" (Filter)', 'layer "b" (Pooling)', 'layer "c" (BatchNorm)'):
+        assert part in sentence
+
+
+def test_a_net_to_train_is_refused(tmp_path: Path) -> None:
+    text = inputs(x=[2, 3], label=[2]) + inner_product("fc", "x", 3) + softmax_loss("fc")
+    with pytest.raises(
+        CaffeError, match=r'layer "loss" \(SoftmaxWithLoss\): there is nothing like this type in ONNX; make the'
+    ):
+        export(Net(net_param(text), TEST))
+    with pytest.raises(CaffeError, match="Expected a net with inputs and outputs"):
+        export(Net(net_param(""), TEST))
+
+
+def test_the_first_layer_that_differs_is_named() -> None:
+    net = randomize(Net(net_param(inputs(x=[2, 3]) + inner_product("a", "x", 4) + inner_product("b", "a", 4)
+                                  + inner_product("c", "b", 4)), TEST))  # fmt: skip
+    exported = export(net)
+    net.params["b"][0].data[0, 0] += 1
+    found = compare(net, exported)
+    assert not found.agrees
+    assert found.layer == "b"
+    assert found.outputs[0].relative > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "agrees"),
+    [([1, 2], [1, 2.0001], True), ([1, 2], [1, 2.001], False), ([np.nan, np.inf], [np.nan, np.inf], True),
+     ([1, np.nan], [1, 1], False), ([np.inf, 1], [1, 1], False), ([0, 0], [0, 1e-3], False), ([1, 2], [[1, 2]], False)],
+)  # fmt: skip
+def test_differences(ours: list[float], theirs: list[float], agrees: bool) -> None:
+    assert difference("x", np.array(ours, np.float32), np.array(theirs, np.float32)).agrees == agrees
+
+
+def test_inputs_from_a_file(tmp_path: Path) -> None:
+    net = Net(net_param(inputs(x=[2, 3]) + layer("r", "ReLU", ["x"], ["y"])), TEST)
+    path = str(tmp_path / "in.npz")
+    np.savez(path, x=np.full((2, 3), 7.0))
+    assert read_inputs(path, net)["x"].dtype == np.float32
+    for arrays, sentence in (
+        ({"z": np.zeros(1)}, 'expected arrays for the inputs x, got "z"'),
+        ({"x": np.zeros((3, 3))}, r'expected an array of shape \[2, 3\] for "x", got \[3, 3\]'),
+    ):
+        np.savez(path, **arrays)
+        with pytest.raises(CaffeError, match=sentence):
+            read_inputs(path, net)
+    Path(path).write_text("no npz")
+    with pytest.raises(CaffeError, match=r"expected an \.npz file of arrays"):
+        read_inputs(path, net)
+    with pytest.raises(CaffeError, match="There is no file of inputs"):
+        read_inputs(str(tmp_path / "gone.npz"), net)
