@@ -19,11 +19,11 @@ PLAIN = SimpleNamespace(**{loop.name: loop.function for loop in loops.LOOPS})
 @contextmanager
 def using(kernels: object) -> Iterator[None]:
     """What `choice` hands out meanwhile: None for NumPy's kernels, PLAIN, or what it has compiled."""
-    before = dict(choice._made)
-    choice._made.update(dict.fromkeys(DTYPES, kernels))
+    before = dict(choice._answers)
+    choice._answers.update(dict.fromkeys(DTYPES, kernels))
     try:
         with np.errstate(all="ignore"):
             yield
     finally:
-        choice._made.clear()
-        choice._made.update(before)
+        choice._answers.clear()
+        choice._answers.update(before)

@@ -27,7 +27,9 @@ from pycaffe_lite.kernels import loops
 VARIABLE = "PYCAFFE_LITE_KERNELS"
 
 _lock = threading.Lock()
-_made: dict[np.dtype, SimpleNamespace | None] = {}
+_chosen = ""
+_compiled: dict[np.dtype, SimpleNamespace | None] = {}
+_answers: dict[np.dtype, Any] = {}
 
 
 def kernels() -> str:
@@ -36,7 +38,7 @@ def kernels() -> str:
     Raises:
         CaffeError: PYCAFFE_LITE_KERNELS names neither, or numba where it is not installed.
     """
-    wanted = os.environ.get(VARIABLE, "")
+    wanted = _chosen or os.environ.get(VARIABLE, "")
     if wanted not in ("", "numpy", "numba"):
         raise CaffeError(f'{VARIABLE}: expected "numpy" or "numba", got "{wanted}".')
     installed = wanted != "numpy" and importlib.util.find_spec("numba") is not None
@@ -65,20 +67,22 @@ def cache_folder() -> str:
 def compiled(dtype: np.dtype) -> Any:
     """The loops, compiled for values of that type, as attributes of one object; None where NumPy is to do the work."""
     try:
-        return _made[dtype]
+        return _answers[dtype]
     except KeyError:
         pass
     with _lock:
-        if dtype not in _made:
-            usable = kernels() == "numba" and dtype in (np.float32, np.float64)
-            _made[dtype] = _compile(dtype) if usable else None
-    return _made[dtype]
+        usable = kernels() == "numba" and dtype in (np.float32, np.float64)
+        if usable and dtype not in _compiled:
+            _compiled[dtype] = _compile(dtype)
+        answer = _answers[dtype] = _compiled[dtype] if usable else None
+    return answer
 
 
-def forget() -> None:
-    """Decides anew at the next run: for those who have changed PYCAFFE_LITE_KERNELS."""
-    with _lock:
-        _made.clear()
+def use(kernels: str) -> None:
+    """As PYCAFFE_LITE_KERNELS, from the next pass on; between a forward pass and its backward it must not change."""
+    global _chosen
+    _chosen = kernels
+    _answers.clear()
 
 
 def _where() -> str:
