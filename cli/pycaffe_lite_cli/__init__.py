@@ -29,6 +29,7 @@ COMMANDS = {
     "test": "Score a model: the outputs of its TEST net, averaged.",
     "time": "Measure how long each layer takes.",
     "device_query": "Show the processor and the libraries in use.",
+    "warm-up": "Compile the kernels of the extra fast, before they are needed.",
     "lr-plot": "Draw the learning rate of solvers, without training.",
     "convert-imageset": "Put the image files of a list into a database.",
     "convert-mnist": "Put MNIST's images and labels into a database.",
