@@ -48,6 +48,7 @@ def fresh_state() -> Iterator[None]:
     parallel.set_num_threads(threads)
     log.set_sink(None)
     log.set_level("E")
+    log.set_routes(None)
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 spelling  Caffe's ways to write an option, turned into click's
 options   the options that several commands take, and how a command begins
+glog      the flags about the log that every command has
 terminal  what the terminal can show, and bars of progress
+streams   standard streams that fail without ending a run
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import sys
 from typing import Any
 
 import click
@@ -17,13 +20,16 @@ import click
 from pycaffe_lite import __version__
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.words import nearest
+from pycaffe_lite_cli.glog import OF_CAFFE, with_flags
 from pycaffe_lite_cli.spelling import canonical, normalise, spellings
+from pycaffe_lite_cli.streams import ReaderGone, lasting
 
 COMMANDS = {
     "train": "Train a net, from scratch, from weights or from a snapshot.",
     "test": "Score a model: the outputs of its TEST net, averaged.",
     "time": "Measure how long each layer takes.",
     "device_query": "Show the processor and the libraries in use.",
+    "warm-up": "Compile the kernels of the extra fast, before they are needed.",
     "lr-plot": "Draw the learning rate of solvers, without training.",
     "explain": "Show an update of the weights, number by number.",
     "convert-imageset": "Put the image files of a list into a database.",
@@ -69,7 +75,7 @@ class CaffeGroup(click.Group):
         if name is None:
             return None
         module = name.replace("-", "_")
-        return getattr(importlib.import_module(f"{__name__}.{module}"), module)
+        return with_flags(getattr(importlib.import_module(f"{__name__}.{module}"), module), name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -96,6 +102,17 @@ class CaffeGroup(click.Group):
         implied = ALIASES.get(canonical(args[0]), ())[1:]
         return name, command, [*implied, *normalise(args[1:], spellings(command, ctx))]
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        called = os.path.basename(sys.argv[0]).removesuffix(".exe")
+        by_process = not args and options.get("args") is None
+        if by_process and called not in OF_CAFFE and _known_command(called):  # a link by the name of a tool
+            options = {"prog_name": "pycaffe-lite", **options, "args": [called, *sys.argv[1:]]}
+        with lasting():
+            try:
+                return super().main(*args, **options)
+            except ReaderGone:  # even of the sentence that says what is wrong
+                sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> Any:
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what it would say of an image, we say in one sentence
         try:
@@ -104,6 +121,8 @@ class CaffeGroup(click.Group):
             raise click.ClickException(str(problem)) from None
         except MemoryError:
             raise click.ClickException("Out of memory; a smaller batch_size needs less.") from None
+        except ReaderGone:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None  # click ends quietly
         except OSError as problem:
             if problem.errno == errno.EPIPE:  # the reader of our output has gone; click ends quietly
                 raise

@@ -38,6 +38,6 @@ def compute_image_mean(source: str, output: str | None, backend: str | None, qui
     with contextlib.closing(opened), progress("image", length_of(opened), quiet) as track:
         mean = compute_mean(opened, track)
     if output is not None:
-        log.info(f"Write to {output}")
+        log.info(f"Write to {output}", "compute_image_mean.cpp:108")
         write_output(output, mean_bytes(mean))
     log_channel_means(mean)

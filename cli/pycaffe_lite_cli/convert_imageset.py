@@ -77,12 +77,14 @@ def convert_imageset(
         find_folder(folder), gray, max(0, resize_height), max(0, resize_width), check_size, encoded, encode_type
     )
     if shuffle:
-        log.info("Shuffling data")
+        log.info("Shuffling data", "convert_imageset.cpp:86")
         images = shuffled(images, Generator(seed))
-    log.info(f"A total of {len(images)} images.")
+    log.info(f"A total of {len(images)} images.", "convert_imageset.cpp:89")
     if encode_type and not encoded:
-        log.info("encode_type specified, assuming encoded=true.")
+        log.info("encode_type specified, assuming encoded=true.", "convert_imageset.cpp:92")
     if (resize_height > 0) != (resize_width > 0):
         log.warning("Only one of --resize_height and --resize_width is above 0: images keep their size, as in Caffe.")
     with progress("image", len(images), quiet) as track:
-        write_database(database, backend, image_set.records(track(images)))
+        write_database(
+            database, backend, image_set.records(track(images)), "convert_imageset.cpp:147", "convert_imageset.cpp:153"
+        )

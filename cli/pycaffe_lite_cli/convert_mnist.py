@@ -31,7 +31,13 @@ def convert_mnist(images: str, labels: str, database: str, backend: str, quiet: 
     check_new(database)
     mnist = read_mnist(images, labels)
     count, _, rows, columns = mnist.images.shape
-    log.info(f"A total of {count} items.")
-    log.info(f"Rows: {rows} Cols: {columns}")
+    log.info(f"A total of {count} items.", "convert_mnist_data.cpp:88")
+    log.info(f"Rows: {rows} Cols: {columns}", "convert_mnist_data.cpp:89")
     with progress("image", count, quiet) as track:
-        write_database(database, backend, mnist.records(track(range(count))))
+        write_database(
+            database,
+            backend,
+            mnist.records(track(range(count))),
+            "convert_mnist_data.cpp:108",
+            "convert_mnist_data.cpp:108",
+        )

@@ -20,6 +20,7 @@ EXTRAS = {
     "images": ("cv2", ("opencv-python-headless", "opencv-python", "opencv-contrib-python")),
     "plot": ("matplotlib", ("matplotlib",)),
     "mpi": ("mpi4py", ("mpi4py",)),
+    "fast": ("numba", ("numba",)),
 }
 
 
@@ -34,7 +35,7 @@ def device_query(gpu: str | None) -> None:
     """
     if gpu is not None:
         click.echo("pycaffe-lite computes on the CPU only; --gpu is ignored.", err=True)
-    rows = [*_processor(), *_versions(), *_blas(), *_extras()]
+    rows = [*_processor(), *_versions(), *_blas(), *_kernels(), *_extras()]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         click.echo(f"{name:<{width}}  {value}")
@@ -107,6 +108,12 @@ def _blas_text(library: dict[str, object]) -> str:
     details = [str(library[key]) for key in ("architecture", "threading_layer") if library.get(key)]
     text = f"{name} ({', '.join(details)})" if details else name
     return f"{text}, {library.get('num_threads')} threads, of which training uses 1"
+
+
+def _kernels() -> Iterator[tuple[str, str]]:
+    from pycaffe_lite.kernels import choice
+
+    yield "Kernels", f"{choice.kernels()}, as {choice.reason()}"
 
 
 def _extras() -> Iterator[tuple[str, str]]:

@@ -55,7 +55,8 @@ def normalise(args: Iterable[str], known: Spellings) -> list[str]:
         elif (switch := _switch(name, equals, value.lower(), known)) is not None:
             result += switch
         elif canonical(name) not in known:
-            result.append(token if token[1] in known else f"--{token.lstrip('-')}")
+            short = known.get(token[1], ("", 0))[0] == token[:2]
+            result.append(token if short else f"--{token.lstrip('-')}")
         else:
             spelling, values = known[canonical(name)]
             result += _with_value(spelling, value) if equals else [spelling]
@@ -68,9 +69,16 @@ def _switch(name: str, equals: str, value: str, known: Spellings) -> list[str] |
     flag, no_flag = canonical(name), ("", 1)
     if equals:
         spelling, values = known.get(flag, no_flag)
-        return None if values or value not in _TRUE | _FALSE else [spelling] * (value in _TRUE)
+        if values or value not in _TRUE | _FALSE:
+            return None
+        return [spelling] if value in _TRUE else _off(flag, known)
     negated = flag.startswith("no") and flag not in known and not known.get(flag[2:].lstrip("-"), no_flag)[1]
-    return [] if negated else None
+    return _off(flag[2:].lstrip("-"), known) if negated else None
+
+
+def _off(flag: str, known: Spellings) -> list[str]:
+    """What turns a flag off: its own opposite, if it has one; else to leave it away."""
+    return [known[opposite][0] for opposite in (f"no{flag}", f"no-{flag}") if opposite in known]
 
 
 def _with_value(spelling: str, value: str) -> list[str]:

@@ -20,7 +20,7 @@ T = TypeVar("T")
 def can_show(text: str) -> bool:
     """Whether the encoding of standard output has these characters."""
     try:
-        text.encode(sys.stdout.encoding or "ascii")
+        text.encode(_encoding())
     except (UnicodeEncodeError, LookupError):
         return False
     return True
@@ -28,8 +28,11 @@ def can_show(text: str) -> bool:
 
 def encodable(text: str) -> str:
     """The text with ? for what the encoding of standard output does not have."""
-    encoding = sys.stdout.encoding or "ascii"
-    return text.encode(encoding, "replace").decode(encoding)
+    return text.encode(_encoding(), "replace").decode(_encoding())
+
+
+def _encoding() -> str:
+    return getattr(sys.stdout, "encoding", None) or "ascii"
 
 
 def wants_color() -> bool:
@@ -53,7 +56,12 @@ def progress_bar(unit: str, total: int | None, quiet: bool = False, done: int = 
     from tqdm import tqdm
 
     with tqdm(total=total, initial=done, unit=f" {unit}", leave=False, dynamic_ncols=True) as bar:
-        log.set_sink(lambda line: tqdm.write(line, file=sys.stderr))
+
+        def write_above(line: str) -> None:
+            with tqdm.external_write_mode(file=sys.stderr):
+                log.stderr(line)
+
+        log.set_sink(write_above)
         try:
             yield bar
         finally:

@@ -46,18 +46,18 @@ def test(
     from pycaffe_lite.solvers.outputs import mean_outputs, output_text
 
     start(gpu, threads, quiet)
-    log.info("Use CPU.")
+    log.info("Use CPU.", "caffe.cpp:275")
     net = Net(model, phase=TEST, level=level, stages=stage.split(","))
     with contextlib.closing(net):
         for path in weights.split(","):
             net.copy_from(path)
-        log.info(f"Running for {iterations} iterations.")
+        log.info(f"Running for {iterations} iterations.", "caffe.cpp:281")
         means, loss = mean_outputs(net, range(iterations), _log_batch)
-    log.info(f"Loss: {log.number(loss)}")
+    log.info(f"Loss: {log.number(loss)}", "caffe.cpp:309")
     for output in means:
-        log.info(output_text(output))
+        log.info(output_text(output), "caffe.cpp:321")
 
 
 def _log_batch(batch: int, outputs: list[Output]) -> None:
     for output in outputs:
-        log.info(f"Batch {batch}, {output.name} = {log.number(output.value)}")
+        log.info(f"Batch {batch}, {output.name} = {log.number(output.value)}", "caffe.cpp:304")

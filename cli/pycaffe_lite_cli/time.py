@@ -45,22 +45,22 @@ def time(
     from pycaffe_lite.net import Net
 
     start(gpu, threads)
-    log.info("Use CPU.")
+    log.info("Use CPU.", "caffe.cpp:343")
     net = Net(model, phase=getattr(phases, phase), level=level, stages=stage.split(","))
     net.flatten()
     with contextlib.closing(net):
         for path in weights.split(",") if weights else ():
             net.copy_from(path)
-        log.info("Performing Forward")
-        log.info(f"Initial loss: {log.number(net.forward_loss())}")
-        log.info("Performing Backward")
+        log.info("Performing Forward", "caffe.cpp:351")
+        log.info(f"Initial loss: {log.number(net.forward_loss())}", "caffe.cpp:356")
+        log.info("Performing Backward", "caffe.cpp:357")
         net.backward_from_to(len(net.layers) - 1, 0)
         _measure(net, iterations)
 
 
 def _measure(net: Net, iterations: int) -> None:
-    log.info("*** Benchmark begins ***")
-    log.info(f"Testing for {iterations} iterations.")
+    log.info("*** Benchmark begins ***", "caffe.cpp:365")
+    log.info(f"Testing for {iterations} iterations.", "caffe.cpp:366")
     forward, backward = [0.0] * len(net.layers), [0.0] * len(net.layers)
     begin = clock.perf_counter()
     for iteration in range(1, iterations + 1):
@@ -70,7 +70,7 @@ def _measure(net: Net, iterations: int) -> None:
         for i in reversed(range(len(net.layers))):
             backward[i] += _timed(lambda i=i: net.backward_from_to(i, i))
         milliseconds = (clock.perf_counter() - start_iteration) * 1e3
-        log.info(f"Iteration: {iteration} forward-backward time: {milliseconds:.4g} ms.")
+        log.info(f"Iteration: {iteration} forward-backward time: {milliseconds:.4g} ms.", "caffe.cpp:394")
     total = (clock.perf_counter() - begin) * 1e3
     _print_table(net, forward, backward, iterations, total)
 
@@ -83,12 +83,12 @@ def _timed(function: Callable[..., object], *args: int) -> float:
 
 
 def _print_table(net: Net, forward: list[float], backward: list[float], iterations: int, total: float) -> None:
-    log.info("Average time per layer: ")
+    log.info("Average time per layer: ", "caffe.cpp:397")
     for name, ahead, back in zip(net.layer_names, forward, backward, strict=True):
-        log.info(f"{name:>10}\tforward: {log.number(ahead / iterations)} ms.")
-        log.info(f"{name:>10}\tbackward: {log.number(back / iterations)} ms.")
-    log.info(f"Average Forward pass: {log.number(sum(forward) / iterations)} ms.")
-    log.info(f"Average Backward pass: {log.number(sum(backward) / iterations)} ms.")
-    log.info(f"Average Forward-Backward: {log.number(total / iterations)} ms.")
-    log.info(f"Total Time: {log.number(total)} ms.")
-    log.info("*** Benchmark ends ***")
+        log.info(f"{name:>10}\tforward: {log.number(ahead / iterations)} ms.", "caffe.cpp:400")
+        log.info(f"{name:>10}\tbackward: {log.number(back / iterations)} ms.", "caffe.cpp:403")
+    log.info(f"Average Forward pass: {log.number(sum(forward) / iterations)} ms.", "caffe.cpp:408")
+    log.info(f"Average Backward pass: {log.number(sum(backward) / iterations)} ms.", "caffe.cpp:410")
+    log.info(f"Average Forward-Backward: {log.number(total / iterations)} ms.", "caffe.cpp:412")
+    log.info(f"Total Time: {log.number(total)} ms.", "caffe.cpp:414")
+    log.info("*** Benchmark ends ***", "caffe.cpp:415")

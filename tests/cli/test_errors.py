@@ -93,7 +93,7 @@ FAILED = {
     "stray_brace": ["stray_brace.prototxt:6:1: ", "closes nothing"],
     "unquoted_string": ["unquoted_string.prototxt:4:15: ", "quotes"],
     "layer_and_layers": ["layer_and_layers.prototxt:4: ", '"layer"', '"layers"'],
-    "unknown_layer_type": ['unknown_layer_type.prototxt:4: layer "r"', '"Relu6"', '"ReLU"'],
+    "unknown_layer_type": ['unknown_layer_type.prototxt:4: layer "r"', '"Relu6"', '"ReLU6"'],
     "no_layer_type": ['no_layer_type.prototxt:4: layer "r"', 'give the layer one, such as type: "ReLU".'],
     "unknown_bottom": ['unknown_bottom.prototxt:4: layer "r" (ReLU)', '"z"', "the tops so far are x, y"],
     "too_many_bottoms": ['prototxt:4: layer "r" (ReLU)', "1 bottom blob(s), got 2"],

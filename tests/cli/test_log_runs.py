@@ -76,10 +76,10 @@ def test_the_log_is_caffes_line_by_line(name: str, runs: dict[str, Run]) -> None
     if name == "sigterm":
         # It kills Caffe there; ours takes a snapshot first.
         assert ours[len(golden) :] == [
-            "I Snapshotting to binary proto file signal_iter_21.caffemodel",
-            "I Snapshotting solver state to binary proto file signal_iter_21.solverstate",
-            "I Optimization stopped early.",
-            "I Optimization Done.",
+            "I solver.cpp:464] Snapshotting to binary proto file signal_iter_21.caffemodel",
+            "I sgd_solver.cpp:284] Snapshotting solver state to binary proto file signal_iter_21.solverstate",
+            "I solver.cpp:311] Optimization stopped early.",
+            "I caffe.cpp:250] Optimization Done.",
         ]
         ours = ours[: len(golden)]
     # golden/training: after 200 iterations of LeNet, other orders of sums are up to 3.4 % apart in the loss, five times

@@ -12,7 +12,10 @@ from pycaffe_lite_cli.spelling import normalise, spellings
 @click.option("--gray", is_flag=True)
 @click.option("--check_size", is_flag=True)
 @click.option("--binary/--text", default=None)
+@click.option("--finite/--no-finite", default=True)
+@click.option("--also/--noalso", default=True)
 @click.option("--name")
+@click.option("--v")
 def probe(**values: object) -> None:
     """Has flags."""
 
@@ -30,6 +33,10 @@ def probe(**values: object) -> None:
         (["--gray=maybe"], ["--gray=maybe"]),
         (["--name=true"], ["--name=true"]),
         (["--noname"], ["--noname"]),
+        (["--finite=false", "-also=0"], ["--no-finite", "--noalso"]),
+        (["--nofinite", "-no_finite", "-noalso"], ["--no-finite", "--no-finite", "--noalso"]),
+        (["-v=1", "-v", "2"], ["--v=1", "--v", "2"]),
+        (["-verbose"], ["--verbose"]),
         (["--nonsense"], ["--nonsense"]),
         (["--name", "--nogray"], ["--name", "--nogray"]),
         (["--", "--nogray"], ["--", "--nogray"]),

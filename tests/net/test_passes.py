@@ -58,7 +58,8 @@ def train(net: Net) -> dict[str, np.ndarray]:
 def same(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> None:
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
-        np.testing.assert_allclose(array, theirs[name], rtol=2e-4, atol=2e-4, err_msg=name)
+        # The gradient of a bias before a BatchNorm is 0 but for rounding.
+        np.testing.assert_allclose(array, theirs[name], rtol=2e-4, atol=5e-4, err_msg=name)
 
 
 TEXTS = {

@@ -86,6 +86,12 @@ def test_a_field_of_a_fork_is_named_as_one(text: str, around: str) -> None:
         parse(f"{around} {{ {text} }}", NetParameter)
 
 
+@pytest.mark.parametrize(("name", "kind"), [("CONVOLUTION3D", "Convolution"), ("POOLING_3D", "Pooling")])
+def test_c3d_in_layers_of_volumes(name: str, kind: str) -> None:
+    with pytest.raises(ParseError, match=rf"; (here|in Caffe), a {kind} of bottoms N x C x L x H x W"):
+        parse(f"layers {{ type: {name} }}", NetParameter)
+
+
 def test_gradients_in_float16() -> None:
     with pytest.raises(ParseError, match=r"addition of NVCaffe, .*; leave it out: it keeps gradients in float16"):
         parse("global_grad_scale: 1000", NetParameter)

@@ -41,6 +41,7 @@ NOT_THERE = {
     ("Im2col", "no-axes"),
     ("Im2col", "one-axis"),
     ("Pooling", "MAX-indices"),
+    ("Pooling", "MAX-volume-indices"),
     ("Pooling", "STOCHASTIC-test"),
     ("Pooling", "STOCHASTIC-train"),
     ("SPP", "STOCHASTIC"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import click
 from pycaffe_lite import log
 from pycaffe_lite.errors import Diverged
 from pycaffe_lite_cli.options import computing_options, net_state_options, quiet_option, start
+from pycaffe_lite_cli.streams import Stream, outlive_readers
 from pycaffe_lite_cli.terminal import progress_bar
 
 if TYPE_CHECKING:
@@ -91,13 +93,17 @@ def train(
     from pycaffe_lite.solvers.report import IterationReport
     from pycaffe_lite_cli.train.expect import Expectations
     from pycaffe_lite_cli.train.settings import read_settings
-    from pycaffe_lite_cli.train.signals import handled_signals
+    from pycaffe_lite_cli.train.signals import handled_signals, noted_hangups
 
     expected = Expectations(expectations)
+    outlive_readers()
+    context = click.get_current_context()
+    context.call_on_close(_say_what_was_lost)
+    hangups = context.with_resource(noted_hangups())
     start(gpu, threads, quiet)
     text = read_settings(solver_path, settings)
     _apply_options(text.param, iterations, level, stage, weights)
-    log.info("Use CPU.")
+    log.info("Use CPU.", "caffe.cpp:197")
     solver = get_solver(text)
     with contextlib.closing(solver), _endings(solver):
         expected.check_names(solver)
@@ -105,9 +111,9 @@ def train(
         if keep_best:
             solver.follow(keep_best, patience)
         _resume(solver, snapshot)
-        log.info("Starting Optimization")
+        log.info("Starting Optimization", "caffe.cpp:239")
         bar_to_end = progress_bar("iter", solver.param.max_iter, quiet, solver.iter)
-        with handled_signals(solver, sigint_effect, sighup_effect), bar_to_end as bar:
+        with handled_signals(solver, sigint_effect, sighup_effect, hangups), bar_to_end as bar:
             for report in solver.run():
                 expected.note(report)
                 if bar is not None and isinstance(report, IterationReport):
@@ -116,11 +122,12 @@ def train(
             if expected.outdated(solver):
                 for report in solver.test_all():
                     expected.note(report)
-        log.info("Optimization Done.")
+        log.info("Optimization Done.", "caffe.cpp:250")
         if solver.stopped_early or solver.out_of_patience:
             log.info(_saved(solver))
     problem = "" if solver.stopped_early else expected.problem()
     if problem:
+        log.failure(problem)
         click.echo(problem, err=True)
         raise click.exceptions.Exit(NOT_MET)
 
@@ -129,7 +136,7 @@ def _resume(solver: Solver, snapshot: str | None) -> None:
     if snapshot == "auto":
         solver.restore_newest()
     elif snapshot:
-        log.info(f"Resuming from {snapshot}")
+        log.info(f"Resuming from {snapshot}", "caffe.cpp:235")
         solver.restore(snapshot)
 
 
@@ -139,11 +146,23 @@ def _endings(solver: Solver) -> Iterator[None]:
     try:
         yield
     except Diverged as problem:
+        log.failure(f"{problem} {_saved(solver)}")
         click.echo(f"Error: {problem} {_saved(solver)}", err=True)
         raise click.exceptions.Exit(DIVERGED) from None
     except KeyboardInterrupt:
         log.info(f"Stopped at once. {_saved(solver)}")
         raise
+
+
+def _say_what_was_lost() -> None:
+    """Says at the end how much of the log could not be written, on the first stream that takes it."""
+    if not log.stderr.lost:
+        return
+    reason = sys.stderr.problem if isinstance(sys.stderr, Stream) else ""
+    text = f"{log.lines(log.stderr.lost)} could not be written to standard error: {reason}.\n"
+    log.stderr.lost = 0
+    if not sys.stderr.write(text):
+        sys.stdout.write(text)
 
 
 def _saved(solver: Solver) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,32 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def handled_signals(solver: Solver, sigint_effect: str, sighup_effect: str) -> Iterator[None]:
+def noted_hangups() -> Iterator[list[int]]:
+    """Gives a list that receives the SIGHUPs that come while the context lasts, and does nothing else with them.
+
+    A terminal may be closed while a net is built; there is no solver then that could be asked for anything.
+    """
+    noted: list[int] = []
+    if not hasattr(signal, "SIGHUP"):
+        yield noted
+        return
+    before = signal.signal(signal.SIGHUP, lambda number, frame: noted.append(number))
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@contextlib.contextmanager
+def handled_signals(
+    solver: Solver, sigint_effect: str, sighup_effect: str, earlier: Sequence[int] = ()
+) -> Iterator[None]:
     """Turns SIGINT, SIGHUP and SIGTERM into requests for the solver, while the context lasts.
 
     SIGTERM stops with a snapshot, as `kill` and schedulers send it. A second SIGINT stops at once.
+
+    Args:
+        earlier: signals that have come before.
     """
     effects = {"SIGINT": sigint_effect, "SIGHUP": sighup_effect, "SIGTERM": "stop"}
     interrupts = 0
@@ -41,6 +63,8 @@ def handled_signals(solver: Solver, sigint_effect: str, sighup_effect: str) -> I
     numbers = [getattr(signal, name) for name in effects if hasattr(signal, name)]
     before = {number: signal.signal(number, request) for number in numbers}
     try:
+        for number in earlier:
+            request(number, None)
         yield
     finally:
         for number, handler in before.items():

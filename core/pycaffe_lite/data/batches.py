@@ -182,7 +182,7 @@ class RecordFeed(Feed):
 
     def _go_to(self, position: int) -> None:
         if position == 0:
-            log.info("Restarting data prefetching from start.")
+            log.info("Restarting data prefetching from start.", "data_layer.cpp:73")
         self._position = position
 
     def _where(self, start: int) -> Callable[[int], str]:

@@ -15,11 +15,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
+from pycaffe_lite.kernels.choice import compiled
 from pycaffe_lite.kernels.copying import in_memory_order
 from pycaffe_lite.parallel import parallel_for, slices
 
@@ -118,6 +119,43 @@ class Channels:
 
         self._run(lambda i, pieces: body(partial(add, i), *pieces), arrays, vectors, written)
         return np.array([self.layout.total(each) for each in partials]).reshape(count, self.count)
+
+    def loops(self) -> Any:
+        """The compiled loops for `walk`, where the memory is such that it has them to offer; else None."""
+        return compiled(self.dtype) if isinstance(self.layout, ShortRuns) and self.layout.whole_rows else None
+
+    def walk(
+        self,
+        loop: Callable[..., object],
+        *arrays: Array,
+        vectors: Sequence[np.ndarray] = (),
+        sums: int = 0,
+        written: int = 1,
+        numbers: Sequence[float] = (),
+    ) -> np.ndarray:
+        """As `map` and `sums`, with a compiled loop over matrices whose rows have one unit of channels.
+
+        Args:
+            loop: takes matrices, vectors, as many vectors for sums, which it sets, and numbers.
+
+        Returns:
+            the sums, as those of `sums`.
+        """
+        layout = self.layout
+        assert isinstance(layout, ShortRuns)
+        lead, _, channels, inner = layout.factors
+        partials = np.empty((sums, *layout.partial_shape), self.dtype)
+        with in_memory_order(arrays, self.order, written) as memory:
+            matrices = [array.reshape(layout.shape) for array in memory]
+            spread = [np.repeat(vector.astype(self.dtype).reshape(lead, channels), inner, axis=1) for vector in vectors]
+
+            def piece(i: int) -> None:
+                cut = layout.cuts[i]
+                rows = [matrix[cut.rows].reshape(-1, layout.unit) for matrix in matrices]
+                loop(*rows, *(s[cut.lead] for s in spread), *partials[:, cut.lead, cut.group], *numbers)
+
+            parallel_for(len(layout.cuts), piece)
+        return np.array([layout.total(each) for each in partials]).reshape(sums, self.count)
 
     def sample(self, array: Array) -> np.ndarray:
         """The mean of some dozens of elements of each channel: near enough to the mean to be subtracted before
@@ -250,6 +288,7 @@ class ShortRuns(Layout):
         ]
         self.partial_shape = (lead, len(row_cuts), self.unit)
         self.most_summed = max((cut.stop - cut.start for cut in row_cuts), default=0) * self.times
+        self.whole_rows = len(column_cuts) < 2
 
     def _cut(self, rows: int) -> tuple[list[slice], list[slice]]:
         """Between its rows; between the channels where one row is more than a piece."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from pycaffe_lite.blob import Array
+from pycaffe_lite.kernels.choice import compiled
 from pycaffe_lite.kernels.convolution import ConvolutionProduct
 from pycaffe_lite.kernels.copying import Index, along, border, dense, dense_to_write
 from pycaffe_lite.kernels.windows import Padding, Span, Walk, Window, windows_of
@@ -70,7 +71,21 @@ class DepthwiseProduct(ConvolutionProduct):
 
     # -- gather and the weights' gradient --------------------------------------------------------------------
 
+    def _loops(self) -> Any:
+        """The compiled loops, for two axes and one map channel for each image channel."""
+        return compiled(self.dtype) if self.multiple == 1 and len(self.window.kernel) == 2 else None
+
+    def _geometry(self, rows: int = 0, pixels: int = 0) -> tuple[int, ...]:
+        """The windows from row `rows` on, over images from row `pixels` on, as the compiled loops take them."""
+        window = self.window
+        top = rows * window.stride[0] - window.pad[0] - pixels
+        return (top, -window.pad[1], *window.stride, *window.dilation)
+
     def gather_block(self, images: Array, weight: Array, out: Array, rows: Span) -> None:
+        if loops := self._loops():
+            with Loans() as loans, dense_to_write(out) as target:
+                loops.depthwise_forward(dense(images, loans), weight, target, *self._geometry(rows[0]))
+            return
         labels = [self.batch, *self.places, self.run]
         with Loans() as loans, dense_to_write(out) as target:
             view = self._windows(images, rows, loans)
@@ -117,6 +132,14 @@ class DepthwiseProduct(ConvolutionProduct):
 
         Large kernels would need much memory for that; but they have long sums anyway.
         """
+        if loops := self._loops():
+            with Loans() as loans:
+                part = total if first else loans.take(total.shape, total.dtype)
+                geometry = self._geometry(rows[0])
+                loops.depthwise_gradient(dense(images, loans), dense(maps, loans), part, *geometry)
+                if not first:
+                    np.add(total, part, out=total)
+            return
         labels = [self.batch, *self.places, self.run]
         with Loans() as loans:
             view, diff = self._windows(images, rows, loans), dense(maps, loans)
@@ -138,6 +161,12 @@ class DepthwiseProduct(ConvolutionProduct):
         The pixels of a stride see the same windows, each with taps of its own: so this too is a filter over the map,
         whose result at a place is a whole stride of pixels. It has kernel / stride taps, rounded up.
         """
+        if loops := self._loops():
+            start, stop = self.window.windows_on(pixels, maps.shape[1])
+            with Loans() as loans, dense_to_write(images) as target:
+                seen = dense(maps[:, start:stop], loans)
+                loops.depthwise_backward(seen, weight, target, *self._geometry(start, pixels[0]))
+            return
         weight = self._by_strides(weight)
         key = images.shape, maps.shape, pixels
         for band in self.plan(key, lambda: self._bands(*key)):

@@ -39,6 +39,16 @@ def elementwise(body: Callable[..., object], *arrays: Array, whole: int | None =
     parallel_for(len(pieces), lambda i: body(*pieces[i]))
 
 
+def flat(*arrays: Array) -> list[Array] | None:
+    """Arrays of one shape as vectors in their common memory order; None unless all fill their memory in one order."""
+    first = arrays[0]
+    if any(array.strides != first.strides for array in arrays[1:]):
+        return None
+    order = sorted(range(first.ndim), key=lambda axis: -abs(first.strides[axis]))
+    views = [array.transpose(order) for array in arrays]
+    return [view.reshape(-1) for view in views] if views[0].flags.c_contiguous else None
+
+
 def outermost(array: Array, but: int | None = None) -> int | None:
     """The axis with the longest stride among those longer than 1, other than `but`."""
     axes = [axis for axis, length in enumerate(array.shape) if length > 1 and axis != but]

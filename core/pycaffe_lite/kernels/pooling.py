@@ -7,13 +7,17 @@ behind them (P = 1), as they lie in memory. Results are the same whatever the pi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite import rng
 from pycaffe_lite.blob import Array
+from pycaffe_lite.kernels.choice import compiled
 from pycaffe_lite.kernels.copying import Index, along, border, dense, dense_to_write
+from pycaffe_lite.kernels.loops import NONE as NO_WINNER
 from pycaffe_lite.kernels.windows import Window
 from pycaffe_lite.memory import BOOL, Loans, borrow, borrow_like
 
@@ -45,6 +49,8 @@ class PoolingMethod:
             for places, n in zip(self.places, self.count, strict=True)
         ]
         self.taps: list[tuple[Index, Index]] = []
+        # What the compiled loops take to know the windows by.
+        self.geometry = *window.kernel, *window.stride, *window.pad
 
     def _places(self, axis: int) -> list[tuple[Index, Index]]:
         """For each tap along an axis the windows that have it on a pixel, and those pixels, as indices."""
@@ -92,6 +98,12 @@ class PoolingMethod:
             function(place, image[pixels], out=place)
 
 
+def _planes(array: np.ndarray) -> np.ndarray:
+    """Dense images or maps with N x P as one axis, as the compiled loops take them."""
+    batch, planes, *rest = array.shape
+    return array.reshape(batch * planes, *rest)
+
+
 class AveragePooling(PoolingMethod):
     """The sum divided by the window's size: padding counts, up to one pad past the edge.
 
@@ -107,11 +119,23 @@ class AveragePooling(PoolingMethod):
         self.divisor = np.outer(*lengths).astype(dtype)[..., None]
 
     def forward(self, image: Array, out: Array, cut: slice) -> None:
+        if loops := compiled(self.dtype):
+            with Loans() as loans, dense_to_write(out) as target:
+                loops.average_forward(
+                    _planes(dense(image, loans)), _planes(target), self.divisor[..., 0], *self.geometry
+                )
+            return
         self.reduce(np.add, 0, image, out)
         np.divide(out, self.divisor, out=out)
 
     def backward(self, image: Array, image_diff: Array, out: Array, diff: Array, cut: slice) -> None:
         """Spreads each share along the columns first, then whole rows of them along the rows."""
+        if loops := compiled(self.dtype):
+            with Loans() as loans, dense_to_write(image_diff) as target:
+                loops.average_backward(
+                    _planes(target), _planes(dense(diff, loans)), self.divisor[..., 0], *self.geometry
+                )
+            return
         batch, planes, height, _, run = diff.shape
         with (
             borrow_like(diff) as share,
@@ -138,6 +162,8 @@ class MaxPooling(PoolingMethod):
     Backward finds each window's winner again: pixels under the same tap of neighbouring windows lie a stride apart, so
     each maximum is repeated for all pixels of its stride, and whole rows are compared at once. A match counts
     `last` less the pixel's distance from the window's corner; the largest count is the first match.
+
+    The compiled loops keep the winners' taps from the forward pass, a byte each, for windows of less than 256 taps.
     """
 
     def __init__(self, window: Window, sizes: Sequence[int], count: Sequence[int], dtype: np.dtype) -> None:
@@ -151,8 +177,22 @@ class MaxPooling(PoolingMethod):
         self.last = (window.kernel[0] - 1) * sizes[1] + window.kernel[1]
         self.code_type = np.dtype(np.uint8 if self.last < 256 else np.uint16 if self.last < 65536 else np.uint32)
         self.classes: list[tuple[slice, slice, Indices]] = []
+        self.winners = np.empty(0, np.uint8)
+
+    def _loops(self) -> Any:
+        return compiled(self.dtype) if prod(self.window.kernel) <= NO_WINNER else None
+
+    def prepare(self, out: Array) -> None:
+        if self._loops() and self.winners.shape != out.shape:
+            self.winners = np.full(out.shape, NO_WINNER, np.uint8)
 
     def forward(self, image: Array, out: Array, cut: slice) -> None:
+        if loops := self._loops():
+            least = -np.inf if all(self.begins) else LEAST
+            with Loans() as loans, dense_to_write(out) as target:
+                pixels, winners = _planes(dense(image, loans)), _planes(self.winners[cut])
+                loops.max_forward(pixels, _planes(target), winners, *self.geometry, least)
+            return
         self.reduce(np.maximum, LEAST, image, out)
 
     def write_indices(self, image: Array, out: Array, indices: Array) -> None:
@@ -169,7 +209,7 @@ class MaxPooling(PoolingMethod):
 
     def prepare_backward(self, shape: tuple[int, ...]) -> None:
         """Sorts the windows into classes that do not overlap, whose diffs can be written all at once."""
-        if self.classes:
+        if self.classes or self._loops():
             return
         repeats = [-(-kernel // stride) for kernel, stride in zip(self.window.kernel, self.window.stride, strict=True)]
         self.classes = [
@@ -206,6 +246,11 @@ class MaxPooling(PoolingMethod):
         )
 
     def backward(self, image: Array, image_diff: Array, out: Array, diff: Array, cut: slice) -> None:
+        if loops := self._loops():
+            with Loans() as loans, dense_to_write(image_diff) as target:
+                share, winners = _planes(dense(diff, loans)), _planes(self.winners[cut])
+                loops.max_backward(_planes(target), share, winners, *self.geometry)
+            return
         with Loans() as loans, dense_to_write(image_diff) as target:
             code = self._winners(image, out, loans)
             all_won = bool(code.all())

@@ -22,6 +22,7 @@ from math import prod
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from pycaffe_lite.kernels.choice import compiled
 from pycaffe_lite.kernels.copying import Index, along, border, copied, dense
 from pycaffe_lite.memory import Loans, borrow
 
@@ -233,7 +234,11 @@ class Col2im:
     def __init__(self, window: Window, shape: Sequence[int], rows: Span, pixels: Span) -> None:
         batch, *sizes, channels = shape
         count, axes = windows_of(window, sizes, rows), len(sizes)
+        # What the compiled loop takes to know the windows by.
+        corner = (rows[0] * window.stride[0] - window.pad[0] - pixels[0], *(-pad for pad in window.pad[1:]))
+        self.geometry = *corner, *window.stride, *window.dilation
         self.taps_first = window.taps_first(channels)
+        self.two_axes = axes == 2 and not self.taps_first
         windows, taps = (batch, *count), (*window.kernel, channels)
         self.shape = prod(windows), prod(taps)
         self.part_shape = (*taps, *windows) if self.taps_first else (*windows, *taps)
@@ -251,6 +256,12 @@ class Col2im:
 
     def add(self, matrix: np.ndarray, x: np.ndarray) -> None:
         """Adds to the images x a matrix in memory that `empty` gave."""
+        if self.two_axes and x.size and x.strides[-1] == x.itemsize and (loops := compiled(x.dtype)):
+            *steps, step = (stride // x.itemsize for stride in x.strides)
+            length = 1 + sum((n - 1) * s for n, s in zip(x.shape, (*steps, step), strict=True))
+            memory = as_strided(x, (length,), (x.itemsize,))
+            loops.col2im(matrix.reshape(self.part_shape), memory, *x.shape[1:3], *steps, *self.geometry)
+            return
         part = (matrix.T if self.taps_first else matrix).reshape(self.part_shape)
         if self.taps_first:
             part = part.transpose(self.part_axes)

@@ -40,6 +40,7 @@ class DataLayer(FeedLayer):
     """
 
     num_tops = (1, 2)
+    size_said_at = "data_layer.cpp:45"
     _source: Source | None = None
 
     def open(self) -> None:

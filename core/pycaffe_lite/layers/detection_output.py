@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
-from pycaffe_lite.kernels.boxes import Suppression, best_first, decode
+from pycaffe_lite.kernels.boxes import BLOCK, Suppression, best_first, decode
 from pycaffe_lite.layers.contract import Layer, register_layer
 from pycaffe_lite.layers.detection_files import DetectionFiles
 from pycaffe_lite.layers.prior_bottom import check_priors, read_priors
 
-TOGETHER = 64
+TOGETHER = 24
 """How many candidates of a class are looked at before it is seen whether the next ones can matter."""
 
 
@@ -142,9 +142,10 @@ class DetectionOutput(Layer):
         """Looks at the candidates of all classes, some at a time, but for those that keep_top_k cannot leave."""
         most, least = self.param.keep_top_k, -np.inf
         waiting = list(classes) if most else []
+        count = TOGETHER if most > 0 else BLOCK
         while waiting:
             for each in waiting:
-                each.suppression.go_on(TOGETHER)
+                each.suppression.go_on(count)
             if most > 0:
                 kept = np.concatenate([each.kept_scores() for each in classes])
                 if len(kept) >= most:

@@ -29,6 +29,8 @@ class FeedLayer(Layer):
     num_bottoms = (0, 0)
     says_size = True
     _prefetcher: Prefetcher | None = None
+    size_said_at = ""
+    """Where Caffe says the size of this type's data, for the log."""
 
     def _start(self, open_feed: Callable[[], Feed], top: Sequence[Blob]) -> None:
         """Opens a feed of batches, gives the tops their shapes, and begins to read ahead."""
@@ -39,7 +41,7 @@ class FeedLayer(Layer):
             self.reshape([], top)
             unless_started.pop_all()
         if self.says_size:
-            log.info("output data size: " + ",".join(map(str, self._shapes[0])))
+            log.info("output data size: " + ",".join(map(str, self._shapes[0])), self.size_said_at)
         ahead = depth_for(self.layer_param.data_param.prefetch, 4 * sum(map(prod, self._shapes)))
         self._prefetcher = Prefetcher(feed, ahead)
 

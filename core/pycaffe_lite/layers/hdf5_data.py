@@ -44,9 +44,9 @@ class HDF5Data(FeedLayer):
 
     def _open_rows(self) -> RowFeed:
         param = self.layer_param.hdf5_data_param
-        log.info(f"Loading list of HDF5 filenames from: {param.source}")
+        log.info(f"Loading list of HDF5 filenames from: {param.source}", "hdf5_data_layer.cpp:81")
         paths = read_hdf5_list(find_file(param.source, self.folder, "list of HDF5 files"), self.folder)
-        log.info(f"Number of HDF5 files: {len(paths)}")
+        log.info(f"Number of HDF5 files: {len(paths)}", "hdf5_data_layer.cpp:95")
         return RowFeed(paths, self.layer_param.top, param.batch_size, _seed() if param.shuffle else None)
 
 

@@ -49,10 +49,10 @@ class HDF5Output(Layer):
                 f"{self.path} has its batch already, and takes no second one; run the net forward once, or take the "
                 "layer out of it."
             )
-        log.info(f"Saving HDF5 file {self.path}")
+        log.info(f"Saving HDF5 file {self.path}", "hdf5_output_layer.cpp:33")
         self._write(dict(zip(("data", "label"), bottom, strict=True)))
         self.written = True
-        log.info(f"Successfully saved {bottom[0].num} rows")
+        log.info(f"Successfully saved {bottom[0].num} rows", "hdf5_output_layer.cpp:38")
 
     def _write(self, datasets: dict[str, Blob]) -> None:
         h5py = h5py_module("HDF5Output layers")

@@ -44,6 +44,7 @@ class ImageData(FeedLayer):
     """
 
     num_tops = (2, 2)
+    size_said_at = "image_data_layer.cpp:90"
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.layer_param.image_data_param
@@ -68,16 +69,16 @@ class ImageData(FeedLayer):
         by_chance = draws_words(transform, self.phase)
         if by_chance:
             rng.word()
-        log.info(f"Opening file {param.source}")
+        log.info(f"Opening file {param.source}", "image_data_layer.cpp:38")
         path = find_file(param.source, self.folder, "list of images")
         size = (param.new_height, param.new_width)
         label_dim = param.label_dim if param.HasField("label_dim") else None
         source: Source = ImageListSource(path, param.root_folder, self.folder, param.is_color, *size, label_dim)
         count = len(source)
         if param.shuffle:
-            log.info("Shuffling data")
+            log.info("Shuffling data", "image_data_layer.cpp:53")
             source = ShuffledList(source, rng.word())
-        log.info(f"A total of {count} images.")
+        log.info(f"A total of {count} images.", "image_data_layer.cpp:63")
         skip = self._skip(param.rand_skip, count)
         transformer = Transformer(transform, self.phase, self.folder, rng.word() if by_chance else 0)
         rng.word()  # the prefetching thread's
@@ -90,7 +91,7 @@ class ImageData(FeedLayer):
         if not most:
             return 0
         skip = rng.word() % most
-        log.info(f"Skipping first {skip} data points.")
+        log.info(f"Skipping first {skip} data points.", "image_data_layer.cpp:70")
         if skip >= count:
             raise CaffeError(f"expected more images than the {skip} to be skipped, got {count}; lower rand_skip.")
         return skip

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
+from pycaffe_lite.kernels.choice import compiled
 from pycaffe_lite.kernels.copying import in_memory_order
 from pycaffe_lite.kernels.neighbours import AcrossChannels, Region, WithinChannel
 from pycaffe_lite.layers.contract import Layer, register_layer
@@ -68,7 +70,15 @@ class LRN(Layer):
         np.copyto(kept, x)
         self._normalize(kept, base, x)
 
+    def _loops(self, x: Array) -> Any:
+        """The compiled loops, for neighbours that lie side by side and the usual power."""
+        side_by_side = isinstance(self.region, AcrossChannels) and self.region.shape[-1] == 1
+        return compiled(x.dtype) if side_by_side and isinstance(self.power, _QuarterPower) else None
+
     def _normalize(self, x: Array, base: Array, y: Array) -> None:
+        if loops := self._loops(x):
+            loops.lrn_forward(x[..., 0], base[..., 0], y[..., 0], self.half, self.share, self.k)
+            return
         space = self.region.workspace(x)
         np.square(x, out=space.terms)
         space.sum()
@@ -83,6 +93,10 @@ class LRN(Layer):
             self._run(self._derive, x, self.base.data, top[0].diff, bottom[0].diff)
 
     def _derive(self, x: Array, base: Array, dy: Array, dx: Array) -> None:
+        if loops := self._loops(x):
+            share = -2 * self.share * self.beta
+            loops.lrn_backward(x[..., 0], base[..., 0], dy[..., 0], dx[..., 0], self.half, share)
+            return
         with borrow(x.shape, x.dtype) as factor, borrow(x.shape, x.dtype) as ratio:
             self.power.factors(base, factor, ratio)
             np.multiply(ratio, x, out=ratio)

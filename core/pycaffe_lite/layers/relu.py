@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
+from pycaffe_lite.kernels.choice import compiled
+from pycaffe_lite.kernels.elementwise import flat
 from pycaffe_lite.layers.contract import register_layer
 from pycaffe_lite.layers.neuron_base import Neuron
 from pycaffe_lite.memory import BOOL, borrow_like
@@ -44,6 +46,10 @@ class ReLU(Neuron):
 
     def derivative(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
         if not self.slope:
+            loops = compiled(x.dtype)
+            if loops and (vectors := flat(x, dy, dx)):
+                loops.relu_backward(*vectors)
+                return
             with borrow_like(x, BOOL) as positive:
                 np.greater(x, 0, out=positive)
                 np.multiply(dy, positive, out=dx)

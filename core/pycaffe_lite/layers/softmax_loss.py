@@ -44,7 +44,9 @@ class SoftmaxWithLoss(LossLayer):
     num_tops = (1, 2)
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        log.info(f"Creating layer {self.name}")  # Caffe makes a Softmax within this layer, by the layer's own name.
+        log.info(
+            f"Creating layer {self.name}", "layer_factory.hpp:77"
+        )  # Caffe makes a Softmax within this layer, by the layer's own name.
         self.normalization = read_normalization(self.layer_param.loss_param)
         self.labels = Labels(self, read_ignore_label(self.layer_param.loss_param))
 

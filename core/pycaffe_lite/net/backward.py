@@ -56,7 +56,10 @@ def _keep_under_loss(nodes: Sequence[Node]) -> None:
         else:
             node.goes_backward = False
             node.propagate_down = [False] * len(node.bottoms)
-        log.info(f"{node.name} {'needs' if node.goes_backward else 'does not need'} backward computation.")
+        if node.goes_backward:
+            log.info(f"{node.name} needs backward computation.", "net.cpp:200")
+        else:
+            log.info(f"{node.name} does not need backward computation.", "net.cpp:202")
         skipped.update(name for name, down in zip(node.bottom_names, node.propagate_down, strict=True) if not down)
 
 

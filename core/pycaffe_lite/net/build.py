@@ -30,7 +30,7 @@ def build(param: NetParameter, locations: Sequence[str], place: Place) -> Builde
     """
     layers, locations, left_out = filter_layers(param.layer, param.state, locations)
     if log.enabled():
-        log.info("Initializing net from parameters: \n" + _text(param, layers))
+        log.info("Initializing net from parameters: \n" + _text(param, layers), "net.cpp:53")
     builder = Builder(place, param.state.phase)
     try:
         for layer_param, location in zip(*insert_splits(layers, locations, left_out), strict=True):
@@ -95,10 +95,10 @@ class Builder:
     def _make(self, layer_param: LayerParameter, location: str) -> Layer:
         if not layer_param.HasField("phase"):
             layer_param.phase = self.phase
-        log.info(f"Creating layer {layer_param.name}")
+        log.info(f"Creating layer {layer_param.name}", "layer_factory.hpp:77")
         layer = create(layer_param, layer_param.phase, dataclasses.replace(self.place, location=location))
         layer.open()
-        log.info(f"Creating Layer {layer_param.name}")
+        log.info(f"Creating Layer {layer_param.name}", "net.cpp:86")
         bottoms, propagate = len(layer_param.bottom), layer_param.propagate_down
         if propagate and len(propagate) != bottoms:
             raise layer.error(
@@ -107,7 +107,7 @@ class Builder:
         return layer
 
     def _take_bottom(self, layer_param: LayerParameter, name: str) -> Blob:
-        log.info(f"{layer_param.name} <- {name}")
+        log.info(f"{layer_param.name} <- {name}", "net.cpp:408")
         self.unread.pop(name, None)
         return self.blobs[name]
 
@@ -115,27 +115,27 @@ class Builder:
         """A new blob for a top; the bottom's own if the names agree at the same place (in place)."""
         param = layer.layer_param
         if index >= len(param.top):
-            log.info(f"{layer.name} -> (automatic)")
+            log.info(f"{layer.name} -> (automatic)", "net.cpp:382")
             return Blob(dtype=layer.dtype)
         name = param.top[index]
         if index < len(param.bottom) and param.bottom[index] == name:
-            log.info(f"{layer.name} -> {name} (in-place)")
+            log.info(f"{layer.name} -> {name} (in-place)", "net.cpp:369")
         elif name in self.blobs:
             raise layer.error(f'expected a new name for top {index}, but "{name}" is a top already.')
         else:
-            log.info(f"{layer.name} -> {name}")
+            log.info(f"{layer.name} -> {name}", "net.cpp:382")
             self.blobs[name] = Blob(dtype=layer.dtype)
         self.unread[name] = None
         return self.blobs[name]
 
     def _log_tops(self, node: Node) -> None:
-        log.info(f"Setting up {node.name}")
+        log.info(f"Setting up {node.name}", "net.cpp:124")
         for blob, weight in zip(node.tops, node.layer.loss_weights, strict=True):
-            log.info(f"Top shape: {shape_text(blob.shape)}")
+            log.info(f"Top shape: {shape_text(blob.shape)}", "net.cpp:131")
             if weight:
-                log.info(f"    with loss weight {log.number(weight)}")
+                log.info(f"    with loss weight {log.number(weight)}", "net.cpp:134")
             self._memory += blob.count * 4
-        log.info(f"Memory required for data: {self._memory}")
+        log.info(f"Memory required for data: {self._memory}", "net.cpp:139")
 
 
 def _count_tops(layer: Layer) -> int:

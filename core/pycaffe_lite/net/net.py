@@ -84,8 +84,8 @@ class Net:
         plan_backward(self.nodes, param.force_backward)
         self.steps = fuse(self.nodes)
         for name in self.outputs:
-            log.info(f"This network produces output {name}")
-        log.info("Network initialization done.")
+            log.info(f"This network produces output {name}", "net.cpp:244")
+        log.info("Network initialization done.", "net.cpp:257")
         if weights is not None:
             try:
                 self.copy_from(weights)

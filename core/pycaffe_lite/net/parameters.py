@@ -60,7 +60,9 @@ class Parameters:
     def _share(self, layer: Layer, index: int, spec: ParamSpec, owner: Layer, owner_index: int, learnable: int) -> None:
         """Makes a parameter use the memory of the first one of its name."""
         blob, own = layer.blobs[index], owner.blobs[owner_index]
-        log.info(f"Sharing parameters '{spec.name}' owned by layer '{owner.name}', param index {owner_index}")
+        log.info(
+            f"Sharing parameters '{spec.name}' owned by layer '{owner.name}', param index {owner_index}", "net.cpp:467"
+        )
         permissive = spec.share_mode == spec.PERMISSIVE
         if (blob.count != own.count) if permissive else (blob.shape != own.shape):
             raise layer.error(

@@ -17,14 +17,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pycaffe_lite.blob import Array
-from pycaffe_lite.kernels.channels import Add
-from pycaffe_lite.kernels.normalization import add_products, derive, normalize
+from pycaffe_lite.kernels.normalization import derive, normalize_and_scale, rectify_and_sum, sum_products
 from pycaffe_lite.layers.batch_norm import BatchNorm
 from pycaffe_lite.layers.contract import Layer
 from pycaffe_lite.layers.relu import ReLU
 from pycaffe_lite.layers.scale import Scale
-from pycaffe_lite.memory import BOOL, borrow
 from pycaffe_lite.net.node import Node
 
 
@@ -51,8 +48,8 @@ class Chain:
         assert scale.kept is not None
         scale.kept.data = norm.normal.data
         vectors = [*norm.prepare(self._bottom.data), *(blob.data for blob in scale.blobs)]
-        body = _forward if not self._relu else _forward_and_rectify
-        norm.channels.map(body, self._bottom.data, norm.normal.data, self._top.data, vectors=vectors, written=2)
+        x, normal, y = self._bottom.data, norm.normal.data, self._top.data
+        normalize_and_scale(norm.channels, x, normal, y, vectors, self._relu)
         return 0.0
 
     def backward(self) -> None:
@@ -62,15 +59,15 @@ class Chain:
         norm, scale = self._norm, self._scale
         normal, diff = norm.normal.data, self._top.diff
         if not self._relu:
-            sums = norm.channels.sums(2, add_products, diff, normal)
+            sums = sum_products(norm.channels, diff, normal)
         else:
-            sums = norm.channels.sums(2, _rectify_and_sum, self._top.data, normal, diff, written=1)
+            sums = rectify_and_sum(norm.channels, self._top.data, normal, diff)
         for blob, total, wanted in zip(scale.blobs, sums[::-1], scale.param_propagate_down, strict=False):
             if wanted:
                 blob.diff[...] += total
         factor = scale.blobs[0].data * norm.inverse_std
         means = np.zeros_like(sums) if norm.use_global_stats else sums / max(1, norm.channels.size)
-        norm.channels.map(derive, diff, normal, self._bottom.diff, vectors=[*means, factor])
+        derive(norm.channels, diff, normal, self._bottom.diff, [*means, factor])
 
 
 Step = Node | Chain
@@ -135,24 +132,3 @@ def _fits(node: Node) -> bool:
     """Whether a Scale multiplies the channels of axis 1."""
     scale, blob = node.layer, node.bottoms[0]
     return scale.blobs[0].num_axes == 1 and scale.canonical_axis(scale.layer_param.scale_param.axis, blob) == 1
-
-
-def _forward(
-    x: Array, normal: Array, y: Array, mean: Array, inverse_std: Array, scale: Array, bias: Array | None = None
-) -> None:
-    normalize(x, normal, mean, inverse_std)
-    np.multiply(normal, scale, out=y)
-    if bias is not None:
-        np.add(y, bias, out=y)
-
-
-def _forward_and_rectify(x: Array, normal: Array, y: Array, *vectors: Array) -> None:
-    _forward(x, normal, y, *vectors)
-    np.maximum(y, 0, out=y)
-
-
-def _rectify_and_sum(add: Add, y: Array, normal: Array, diff: Array) -> None:
-    with borrow(y.shape, BOOL) as positive:
-        np.greater(y, 0, out=positive)
-        np.multiply(diff, positive, out=diff)
-    add_products(add, diff, normal)

@@ -64,23 +64,23 @@ def _included(layer: LayerParameter, state: NetState, location: str) -> bool:
 
 def _meets(rule: NetStateRule, state: NetState, name: str) -> bool:
     """Whether a NetStateRule is met; if not, the log says why, in Caffe's words (scripts look for them)."""
-    why = ""
+    why = at = ""
     if rule.HasField("phase") and rule.phase != state.phase:
-        why = f"phase ({state.phase}) differed from the phase ({rule.phase})"
+        why, at = f"phase ({state.phase}) differed from the phase ({rule.phase})", "net.cpp:296"
     elif rule.HasField("min_level") and state.level < rule.min_level:
-        why = f"level ({state.level}) is under the min_level ({rule.min_level})"
+        why, at = f"level ({state.level}) is under the min_level ({rule.min_level})", "net.cpp:306"
     elif rule.HasField("max_level") and state.level > rule.max_level:
-        why = f"level ({state.level}) is above the max_level ({rule.max_level})"
+        why, at = f"level ({state.level}) is above the max_level ({rule.max_level})", "net.cpp:316"
     if why:
-        log.info(f"The NetState {why} specified by a rule in layer {name}")
+        log.info(f"The NetState {why} specified by a rule in layer {name}", at)
         return False
     for stage in rule.stage:
         if stage not in state.stage:
-            log.info(f"The NetState did not contain stage '{stage}' specified by a rule in layer {name}")
+            log.info(f"The NetState did not contain stage '{stage}' specified by a rule in layer {name}", "net.cpp:332")
             return False
     for stage in rule.not_stage:
         if stage in state.stage:
-            log.info(f"The NetState contained a not_stage '{stage}' specified by a rule in layer {name}")
+            log.info(f"The NetState contained a not_stage '{stage}' specified by a rule in layer {name}", "net.cpp:347")
             return False
     return True
 

@@ -27,10 +27,10 @@ def log_forward(node: Node) -> None:
     """After a node's forward: its tops and its parameters."""
     for j, blob in enumerate(node.tops):
         name = node.top_names[j] if j < len(node.top_names) else "(automatic)"
-        log.info(f"    [Forward] Layer {node.name}, top blob {name} data: {mean_abs(blob.data)}")
+        log.info(f"    [Forward] Layer {node.name}, top blob {name} data: {mean_abs(blob.data)}", "net.cpp:593")
     for j, blob in enumerate(node.layer.blobs):
         name = _display_name(node.layer, j)
-        log.info(f"    [Forward] Layer {node.name}, param blob {name} data: {mean_abs(blob.data)}")
+        log.info(f"    [Forward] Layer {node.name}, param blob {name} data: {mean_abs(blob.data)}", "net.cpp:605")
 
 
 def log_backward(node: Node) -> None:
@@ -39,11 +39,11 @@ def log_backward(node: Node) -> None:
         return
     for name, blob, wanted in zip(node.bottom_names, node.bottoms, node.propagate_down, strict=True):
         if wanted:
-            log.info(f"    [Backward] Layer {node.name}, bottom blob {name} diff: {mean_abs(blob.diff)}")
+            log.info(f"    [Backward] Layer {node.name}, bottom blob {name} diff: {mean_abs(blob.diff)}", "net.cpp:621")
     for j, blob in enumerate(node.layer.blobs):
         if node.layer.param_propagate_down[j]:
             name = _display_name(node.layer, j)
-            log.info(f"    [Backward] Layer {node.name}, param blob {name} diff: {mean_abs(blob.diff)}")
+            log.info(f"    [Backward] Layer {node.name}, param blob {name} diff: {mean_abs(blob.diff)}", "net.cpp:632")
 
 
 def log_parameters(parameters: Parameters) -> None:
@@ -53,7 +53,7 @@ def log_parameters(parameters: Parameters) -> None:
     sums = ", ".join(log.number(sum(float(np.abs(x).sum()) for x in which)) for which in arrays)
     roots = ", ".join(log.number(np.sqrt(sum(float(np.square(x).sum()) for x in which))) for which in arrays)
     # At the level of errors, as in Caffe: it is there whatever the level.
-    log.error(f"    [Backward] All net params (data, diff): L1 norm = ({sums}); L2 norm = ({roots})")
+    log.error(f"    [Backward] All net params (data, diff): L1 norm = ({sums}); L2 norm = ({roots})", "net.cpp:721")
 
 
 def _display_name(layer: Layer, index: int) -> str:

@@ -57,7 +57,7 @@ def fit(layers: Sequence[Layer], sources: Sequence[LayerWeights], path: str) -> 
             by_name[source.name].fit_stored(len(source.blobs))
             fitted.append(Fitted(by_name[source.name], _fitting(by_name[source.name], source.blobs, path)))
         else:
-            log.info(f"Ignoring source layer {source.name}")
+            log.info(f"Ignoring source layer {source.name}", "net.cpp:746")
     return fitted
 
 
@@ -78,7 +78,7 @@ def share_layers(layers: Sequence[Layer], others: Sequence[Layer]) -> None:
     by_name = _first_by_name(layers)
     for source in others:
         if source.name not in by_name:
-            log.info(f"Ignoring source layer {source.name}")
+            log.info(f"Ignoring source layer {source.name}", "net.cpp:678")
             continue
         layer = by_name[source.name]
         layer.fit_stored(len(source.blobs))

@@ -192,6 +192,10 @@ _INSTEAD = {
         ("kernel_depth", "temporal_stride", "temporal_pad"),
         "in Caffe, kernel_size, stride and pad of a Convolution are given once for each axis",
     ),
+    **dict.fromkeys(
+        ("POOLING3D", "POOLING_3D"),
+        "here, a Pooling of bottoms N x C x L x H x W, in a layer { }, is one over three axes",
+    ),
     "VIDEO_DATA": "in Caffe, an HDF5Data hands on blobs of any shape, such as N x C x L x H x W",
     "quantization_param": "leave it out, and give the layer the type without Ristretto, to compute in float32",
     **dict.fromkeys(

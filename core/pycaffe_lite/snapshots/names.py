@@ -44,10 +44,12 @@ def complete_prefix(param: SolverParameter, path: str) -> None:
         log.info(f"snapshot_prefix is taken as {param.snapshot_prefix}: its folder is there from above the solver.")
     if not param.HasField("snapshot_prefix"):
         param.snapshot_prefix = stem
-        log.info(f"snapshot_prefix was not specified and is set to {param.snapshot_prefix}")
+        log.info(f"snapshot_prefix was not specified and is set to {param.snapshot_prefix}", "upgrade_proto.cpp:1108")
     elif os.path.isdir(param.snapshot_prefix):
         param.snapshot_prefix = os.path.join(param.snapshot_prefix, os.path.basename(stem))
-        log.info(f"snapshot_prefix was a directory and is replaced to {param.snapshot_prefix}")
+        log.info(
+            f"snapshot_prefix was a directory and is replaced to {param.snapshot_prefix}", "upgrade_proto.cpp:1113"
+        )
 
 
 def names(prefix: str, iteration: int, extension: str) -> Names:

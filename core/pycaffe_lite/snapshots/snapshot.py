@@ -215,7 +215,7 @@ def restore_newest(prefix: str, restore: Callable[[str], None]) -> bool:
     snapshots = list_snapshots(prefix)
     for _, files in snapshots:
         try:
-            log.info(f"Resuming from {files.state}")
+            log.info(f"Resuming from {files.state}", "caffe.cpp:235")
             restore(files.state)
             return True
         except FileError as problem:
@@ -228,6 +228,9 @@ def restore_newest(prefix: str, restore: Callable[[str], None]) -> bool:
     log.info(f"There is no snapshot of {prefix} yet; training starts from the beginning.")
     return False
 
+
+# Where Caffe says that it writes weights, and a state.
+_BINARY_AT, _HDF5_AT = ("solver.cpp:464", "sgd_solver.cpp:284"), ("solver.cpp:474", "sgd_solver.cpp:296")
 
 # -- writing -----------------------------------------------------------------------------------------------
 
@@ -277,9 +280,10 @@ def write(snapshot: Snapshot, prefix: str, form: Format) -> str:
     files = names(prefix, snapshot.iteration, form.extension)
     try:
         with FileSet() as together:
-            log.info(f"Snapshotting to {form.name} file {files.weights}")
+            weights_at, state_at = _HDF5_AT if form is HDF5 else _BINARY_AT
+            log.info(f"Snapshotting to {form.name} file {files.weights}", weights_at)
             sums = {"weights": together.add(files.weights, form.weights_pieces(snapshot.layers, snapshot.net))}
-            log.info(f"Snapshotting solver state to {form.name} file {files.state}")
+            log.info(f"Snapshotting solver state to {form.name} file {files.state}", state_at)
             state = form.state_pieces(StateFile(snapshot.iteration, files.weights, snapshot.step, snapshot.history))
             sums["state"] = checksum(state)
             if snapshot.exact is not None:

@@ -75,7 +75,7 @@ class Solver:
         self._before_tests: State | None = None
         self.check(text)
         self.smoothing = SmoothedLoss(self.param.average_loss)
-        log.info("Initializing solver from parameters: \n" + to_text(self.param).rstrip("\n"))
+        log.info("Initializing solver from parameters: \n" + to_text(self.param).rstrip("\n"), "solver.cpp:45")
         if self.param.random_seed >= 0:
             rng.set_random_seed(self.param.random_seed)
         self.net, self.test_nets = make_nets(text)
@@ -86,7 +86,7 @@ class Solver:
         except BaseException:
             self.close()
             raise
-        log.info("Solver scaffolding done.")
+        log.info("Solver scaffolding done.", "solver.cpp:57")
 
     @classmethod
     def check(cls, text: SolverText) -> None:
@@ -120,8 +120,8 @@ class Solver:
         if self.snapshots_wanted:
             needed = 4 * sum(blob.count for blob in (*self.net.parameters.blobs, *self.history))
             snapshots.warn_of_full_disk(self.param.snapshot_prefix, needed)
-        log.info(f"Solving {self.net.name}")
-        log.info(f"Learning Rate Policy: {self.param.lr_policy}")
+        log.info(f"Solving {self.net.name}", "solver.cpp:289")
+        log.info(f"Learning Rate Policy: {self.param.lr_policy}", "solver.cpp:290")
         self.stopped_early = False
         yield from self.steps(self.param.max_iter - self.iter)
         param = self.param
@@ -129,15 +129,15 @@ class Solver:
         if param.snapshot_after_train and not (param.snapshot and self.iter % param.snapshot == 0):
             self.snapshot()
         if self.stopped_early or self.out_of_patience:
-            log.info("Optimization stopped early.")
+            log.info("Optimization stopped early.", "solver.cpp:311")
             return
         self._before_tests = self.exact_state()
         if param.display and self.iter % param.display == 0:
             self.smoothing.add(self.net.forward_loss())
-            log.info(f"Iteration {self.iter}, loss = {log.number(self.smoothed_loss)}")
+            log.info(f"Iteration {self.iter}, loss = {log.number(self.smoothed_loss)}", "solver.cpp:327")
         if param.test_interval and self.iter % param.test_interval == 0:
             yield from self.test_all()
-        log.info("Optimization Done.")
+        log.info("Optimization Done.", "solver.cpp:332")
 
     def steps(self, count: int) -> Iterator[Report]:
         """Does `count` iterations: test if due, forward and backward, show, update, snapshot if due."""
@@ -221,9 +221,9 @@ class Solver:
         seconds, done = max(now - then, 1e-9), max(1, self.iter - last)
         self._mark = (now, self.iter)
         speed = f"{log.number(done / seconds)} iter/s, {log.number(round(seconds, 3))}s/{done} iters"
-        log.info(f"Iteration {self.iter} ({speed}), loss = {log.number(self.smoothed_loss)}")
+        log.info(f"Iteration {self.iter} ({speed}), loss = {log.number(self.smoothed_loss)}", "solver.cpp:239")
         for i, output in enumerate(net_outputs(self.net)):
-            log.info(f"    Train net output #{i}: {output_text(output)}")
+            log.info(f"    Train net output #{i}: {output_text(output)}", "solver.cpp:258")
 
     # -- testing -------------------------------------------------------------------------------------------
 
@@ -242,18 +242,18 @@ class Solver:
 
     def _test(self, number: int, net: Net) -> TestReport | None:
         """The mean outputs of a test net; None if a request has stopped it."""
-        log.info(f"Iteration {self.iter}, Testing net (#{number})")
+        log.info(f"Iteration {self.iter}, Testing net (#{number})", "solver.cpp:347")
         net.share_trained_layers_with(self.net)
         batches = range(self.param.test_iter[number])
         means, mean_loss = mean_outputs(net, takewhile(lambda _: not self._stops_testing(), batches))
         if self.stopped_early:
-            log.info("Test interrupted.")
+            log.info("Test interrupted.", "solver.cpp:396")
             return None
         loss = mean_loss if self.param.test_compute_loss else None
         if loss is not None:
-            log.info(f"Test loss: {log.number(loss)}")
+            log.info(f"Test loss: {log.number(loss)}", "solver.cpp:401")
         for i, output in enumerate(means):
-            log.info(f"    Test net output #{i}: {output_text(output)}")
+            log.info(f"    Test net output #{i}: {output_text(output)}", "solver.cpp:414")
         return TestReport(self.iter, number, means, loss)
 
     def _stops_testing(self) -> bool:
@@ -313,7 +313,7 @@ class Solver:
             CaffeError: it is of another net or solver, or of other data; then nothing has been changed.
         """
         fitted = snapshot.fit(self.net.layers, self.history, self.type)
-        log.info("SGDSolver: restoring history")
+        log.info("SGDSolver: restoring history", "sgd_solver.cpp:336")
         if snapshot.exact is not None:
             if changes := snapshots.changed_settings(snapshot.exact["solver"], self.param):
                 log.info("Solver settings changed since the snapshot: " + "; ".join(changes))

@@ -38,7 +38,7 @@ def make_nets(text: SolverText) -> tuple[Net, list[Net]]:
         _load_weights(made[0], text)
         for i, source in enumerate(test_sources(text)):
             what = f"net file: {source.value}" if isinstance(source.value, str) else source.field
-            log.info(f"Creating test net (#{i}) specified by {what}")
+            log.info(f"Creating test net (#{i}) specified by {what}", "solver.cpp:190")
             state = text.param.test_state[i] if text.param.test_state else None
             try:
                 made.append(_make(text_of(source, text, read), TEST, state))
@@ -55,6 +55,15 @@ def make_nets(text: SolverText) -> tuple[Net, list[Net]]:
     return made[0], made[1:]
 
 
+# Where Caffe says of which field the train net is.
+_TRAIN_NET_AT = {
+    "train_net_param": "solver.cpp:88",
+    "train_net": "solver.cpp:92",
+    "net_param": "solver.cpp:97",
+    "net": "solver.cpp:102",
+}
+
+
 def train_source(text: SolverText) -> NetSource:
     """The one field that gives the net to be trained."""
     param = text.param
@@ -67,9 +76,9 @@ def train_source(text: SolverText) -> NetSource:
         )
     source = NetSource(given[0], getattr(param, given[0]))
     if isinstance(source.value, str):
-        log.info(f"Creating training net from net file: {source.value}")
+        log.info(f"Creating training net from net file: {source.value}", _TRAIN_NET_AT[source.field])
     else:
-        log.info(f"Creating training net specified in {source.field}.")
+        log.info(f"Creating training net specified in {source.field}.", _TRAIN_NET_AT[source.field])
     return source
 
 
@@ -166,5 +175,5 @@ def _warn_of_own_values(train: Net, test: Net, number: int) -> None:
 def _load_weights(net: Net, text: SolverText) -> None:
     for names in text.param.weights:
         for name in names.split(","):
-            log.info(f"Finetuning from {name.strip()}")
+            log.info(f"Finetuning from {name.strip()}", "solver.cpp:72")
             net.copy_from(find_file(name.strip(), text.path, "weights file"))

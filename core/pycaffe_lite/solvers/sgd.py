@@ -9,6 +9,7 @@ import numpy as np
 
 from pycaffe_lite import log
 from pycaffe_lite.blob import Blob
+from pycaffe_lite.kernels.choice import compiled
 from pycaffe_lite.memory import aligned_bytes, borrow
 from pycaffe_lite.net.watch import gradient_diverged, is_finite
 from pycaffe_lite.parallel import one_blas_thread, parallel_for, slices
@@ -100,14 +101,18 @@ class SGDSolver(Solver):
         """One update of all parameters from their diffs: the order of the steps is what this solver is."""
         rate = self.learning_rate()
         if self.displays:
-            log.info(f"Iteration {self.iter}, lr = {log.number(rate)}")
+            log.info(f"Iteration {self.iter}, lr = {log.number(rate)}", "sgd_solver.cpp:112")
         self.clip_gradients()
         bad: list[int] = []
+        loop = self.loop()
 
         def update(i: int) -> None:
             piece = self.pieces[i]
             if self.check_finite and not is_finite(piece.diff):
                 bad.append(piece.index)
+                return
+            if loop is not None:
+                self.update_at_once(loop, piece, rate)
                 return
             self.normalize(piece)
             self.regularize(piece)
@@ -120,6 +125,16 @@ class SGDSolver(Solver):
             raise gradient_diverged(self.net.nodes, self.parameters.names[max(bad)], self.iter)
         return rate
 
+    def loop(self) -> Any:
+        """The compiled loop that does all steps of this type's update at once; None where they go one by one."""
+        loops = compiled(self.pieces[0].data.dtype) if self.pieces and self.param.regularization_type == "L2" else None
+        return getattr(loops, self.type.lower(), None)
+
+    def update_at_once(self, loop: Any, piece: Piece, rate: float) -> None:
+        """What normalize, regularize, compute_update_value and the subtraction do, in one walk through memory."""
+        share, decay = 1 / self.param.iter_size, self.param.weight_decay * piece.decay_mult
+        loop(piece.data, piece.diff, *piece.history, share, decay, self.param.momentum, rate * piece.lr_mult)
+
     def learning_rate(self) -> float:
         """The rate of this iteration, from the policy."""
         if self.param.lr_policy == "step":
@@ -127,7 +142,7 @@ class SGDSolver(Solver):
         elif self.param.lr_policy == "multistep":
             step = rates.multistep_step(self.param, self.iter)
             if step != self.current_step:
-                log.info(f"MultiStep Status: Iteration {self.iter}, step = {step}")
+                log.info(f"MultiStep Status: Iteration {self.iter}, step = {step}", "sgd_solver.cpp:50")
             self.current_step = step
         elif self.param.lr_policy == "plateau":
             return self._plateau_rate()
@@ -162,7 +177,8 @@ class SGDSolver(Solver):
         factor = limit / norm
         log.info(
             f"Gradient clipping: scaling down gradients (L2 norm {log.number(norm)} > {log.number(limit)}) "
-            f"by scale factor {log.number(factor)}"
+            f"by scale factor {log.number(factor)}",
+            "sgd_solver.cpp:99",
         )
         for piece in self.pieces:
             np.multiply(piece.diff, factor, out=piece.diff)

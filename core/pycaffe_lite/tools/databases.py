@@ -26,6 +26,7 @@ LARGEST_IMAGE = 2**31 - 1024
 """The bytes an image may have: what a protobuf message can hold, less the rest of the record."""
 
 _AT_ONCE = 1000  # records in a transaction, as Caffe's tools have it
+_OPENED_AT = {"lmdb": "db_lmdb.cpp:35", "leveldb": "db_leveldb.cpp:18"}
 _MOST_PENDING = 1 << 26  # bytes that may wait for a transaction
 _FIRST_MAP = 1 << 24  # bytes; LMDB's map is doubled whenever it is full
 _WRITE_BUFFER = 1 << 28  # bytes; LevelDB's, as Caffe sets it
@@ -210,7 +211,7 @@ def new_database(path: str, backend: str) -> Iterator[Writer]:
             shutil.rmtree(temporary, ignore_errors=True)
             os.mkdir(temporary)
         with contextlib.closing(_WRITERS[backend](path, temporary)) as writer:
-            log.info(f"Opened {backend} {path}")
+            log.info(f"Opened {backend} {path}", _OPENED_AT[backend])
             yield writer
             writer.finish()
         with _file_errors(path, (OSError,)):
@@ -237,23 +238,29 @@ def check_new(path: str) -> None:
         )
 
 
-def write_records(database: Writer, records: Iterable[tuple[bytes, bytes]]) -> int:
-    """Puts records, keys and values, into a database, and logs how many; returns it."""
+def write_records(database: Writer, records: Iterable[tuple[bytes, bytes]], at: str = "", last_at: str = "") -> int:
+    """Puts records, keys and values, into a database, and logs how many; returns it.
+
+    Args:
+        at, last_at: where Caffe's tool logs it, after each thousand and at the end; see `log.info`.
+    """
     count = 0
     for count, (key, value) in enumerate(records, 1):
         database.put(key, value)
         if count % _AT_ONCE == 0:
-            log.info(f"Processed {count} files.")
+            log.info(f"Processed {count} files.", at)
     if count % _AT_ONCE:
-        log.info(f"Processed {count} files.")
+        log.info(f"Processed {count} files.", last_at)
     return count
 
 
-def write_database(path: str, backend: str, records: Iterable[tuple[bytes, bytes]]) -> int:
+def write_database(
+    path: str, backend: str, records: Iterable[tuple[bytes, bytes]], at: str = "", last_at: str = ""
+) -> int:
     """Makes a database of records; see `new_database` and `write_records`.
 
     Raises:
         CaffeError: what the two raise, and the records; then there is no database.
     """
     with new_database(path, backend) as database:
-        return write_records(database, records)
+        return write_records(database, records, at, last_at)

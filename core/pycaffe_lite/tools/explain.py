@@ -113,8 +113,8 @@ def _find(solver: SGDSolver, name: str) -> int:
 class Observer:
     """Reads one parameter after each stage of each update, from the arrays that the stage has just written.
 
-    While it watches, methods of that one solver are wrapped; the stages run as ever and give the same bits. Nothing is
-    added to a solver that nobody watches.
+    While it watches, methods of that one solver are wrapped, and the stages run one by one, which gives the bits of a
+    compiled loop that does all of them at once. Nothing is added to a solver that nobody watches.
 
     Args:
         solver: the solver.
@@ -142,6 +142,7 @@ class Observer:
     def watching(self) -> Iterator[None]:
         """Watches the solver until the block ends."""
         solver, whole = self.solver, ("learning_rate", "gradient_norm", "clip_gradients", "apply_update")
+        setattr(solver, "loop", lambda: None)  # noqa: B010 (the stages, not all of them at once)
         for name in whole:
             setattr(solver, name, getattr(self, f"_{name}")(getattr(solver, name)))
         for name in PIECEWISE:
@@ -149,7 +150,7 @@ class Observer:
         try:
             yield
         finally:
-            for name in (*whole, *PIECEWISE):
+            for name in ("loop", *whole, *PIECEWISE):
                 delattr(solver, name)
 
     # -- what takes the place of the solver's methods while it is watched -----------------------------------------

@@ -60,7 +60,7 @@ class ImageSet:
                 count += 1
                 if made.datum is None:
                     left_out += 1
-                    log.error(f"Could not open or find file {made.problem}")
+                    log.error(f"Could not open or find file {made.problem}", "io.cpp:80")
                     continue
                 first = first or made
                 self._check_size(made, first, image)

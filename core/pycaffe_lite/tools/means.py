@@ -67,17 +67,17 @@ def compute_mean(source: Source, track: Callable[[Iterable[Image]], Iterable[Ima
     mean = MeanImage()
     source.read(0, 1)  # a damaged one is named before anything else looks at it
     if is_encoded(source):
-        log.info("Decoding Datum")
-    log.info("Starting iteration")
+        log.info("Decoding Datum", "compute_image_mean.cpp:57")
+    log.info("Starting iteration", "compute_image_mean.cpp:70")
     for image in track(_images(source)):
         try:
             mean.add(image)
         except ShapeError as problem:
             raise ShapeError(f"{source.where(mean.count)}: {problem}") from None
         if mean.count % _LOGGED == 0:
-            log.info(f"Processed {mean.count} files.")
+            log.info(f"Processed {mean.count} files.", "compute_image_mean.cpp:95")
     if mean.count % _LOGGED:
-        log.info(f"Processed {mean.count} files.")
+        log.info(f"Processed {mean.count} files.", "compute_image_mean.cpp:101")
     return mean.result()
 
 
@@ -112,6 +112,6 @@ def channel_means(mean: NDArray[np.float32]) -> list[float]:
 
 def log_channel_means(mean: NDArray[np.float32]) -> None:
     """Logs what stands in a text as `mean_value`."""
-    log.info(f"Number of channels: {len(mean)}")
+    log.info(f"Number of channels: {len(mean)}", "compute_image_mean.cpp:114")
     for channel, value in enumerate(channel_means(mean)):
-        log.info(f"mean_value channel [{channel}]: {log.number(value)}")
+        log.info(f"mean_value channel [{channel}]: {log.number(value)}", "compute_image_mean.cpp:119")

@@ -93,9 +93,10 @@ def _bytes(message: Message) -> bytes:
 
 
 def _write(message: Message, before: bytes, source: str, target: str, binary: bool) -> None:
+    kind = "binary" if binary else "text"
+    tool = f"upgrade_{'net' if isinstance(message, NetParameter) else 'solver'}_proto_{kind}.cpp"
     data = _bytes(message)
     if data == before:
-        log.warning(f"File already in latest proto format: {source}")
+        log.warning(f"File already in latest proto format: {source}", f"{tool}:43")
     write_output(target, data if binary else to_text(message).encode())
-    kind = "binary" if binary else "text"
-    log.info(f"Wrote upgraded {type(message).__name__} {kind} proto to {target}")
+    log.info(f"Wrote upgraded {type(message).__name__} {kind} proto to {target}", f"{tool}:{48 if binary else 49}")

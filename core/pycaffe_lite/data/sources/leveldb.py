@@ -48,7 +48,7 @@ class LeveldbSource(DatumSource):
         self._ahead = next(self._rest, None)
         if self._ahead is None:
             raise FileError(f"{path}: expected a LevelDB with records, got an empty one.")
-        log.info(f"Opened leveldb {self.name}")
+        log.info(f"Opened leveldb {self.name}", "db_leveldb.cpp:18")
 
     def values(self, start: int, count: int) -> tuple[list[Any], int]:
         if start != self._next_record:

@@ -57,7 +57,7 @@ class LmdbSource(DatumSource):
     def __init__(self, path: Path, name: str = "", color: bool | None = None) -> None:
         super().__init__(name or str(path), color)
         self._file = LmdbFile(_data_file(path))
-        log.info(f"Opened lmdb {self.name}")
+        log.info(f"Opened lmdb {self.name}", "db_lmdb.cpp:35")
 
     def __len__(self) -> int:
         return len(self._file)

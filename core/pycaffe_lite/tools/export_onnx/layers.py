@@ -114,8 +114,8 @@ def pool(g: Graph, item: Item, x: str, layer: Any, bottom: Form, top: Form) -> s
     if layer.whole:
         return str(g.add("GlobalMaxPool" if layer.kind == "MAX" else "GlobalAveragePool", x))
     window: Window = layer.window
-    size = [bottom.length(axis) for axis in (2, 3)]
-    count = [top.length(axis) for axis in (2, 3)]
+    axes = range(2, 2 + len(window.kernel))
+    size, count = ([form.length(axis) for axis in axes] for form in (bottom, top))
     # As much behind the image as the last window needs, which Caffe's rounding up may let reach beyond its pad.
     ends = [
         max(0, (n - 1) * s + k - length - p)
@@ -126,11 +126,9 @@ def pool(g: Graph, item: Item, x: str, layer: Any, bottom: Form, top: Form) -> s
     if layer.kind == "MAX":
         return str(g.add("MaxPool", x, **common))
     y = g.add("AveragePool", x, count_include_pad=1, **common)
-    rows, columns = (
-        _counted(n, s, k, p, length)
-        for n, s, k, p, length in zip(count, window.stride, window.kernel, window.pad, size, strict=True)
-    )
-    shares = np.outer(rows, columns)
+    shares = np.ones(())
+    for n, s, k, p, length in zip(count, window.stride, window.kernel, window.pad, size, strict=True):
+        shares = shares[..., None] * _counted(n, s, k, p, length)
     full = np.prod(window.kernel)
     return y if (shares == full).all() else str(g.add("Mul", y, g.constant((full / shares)[None, None])))
 

@@ -1,0 +1,431 @@
+"""The work on memory as plain loops, each once over the data: what `choice` compiles where numba is installed.
+
+Written to be compiled, and to be read: as plain Python they give the same values, slowly. Arrays are C-contiguous, of
+the types that are declared (T: the values'), images and maps N x H x W x C. Each loop takes the row that its innermost
+loop walks along before that one begins, counts the taps on the image before it walks them (a test inside made
+depthwise convolution five times slower), and has no negative index: so they become vector instructions. None adds up
+along the row it walks, so no sum depends on the width of those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+NONE = 255
+"""The winner of a window in which no pixel equals the maximum."""
+
+TOGETHER = 64
+"""Rows that are summed on their own: a long sum, one by one, would lose digits."""
+
+Array = Any
+
+
+class Loop(NamedTuple):
+    """A function and the types of its arguments, as numba writes them, with T for the values' type."""
+
+    name: str
+    function: Callable[..., None]
+    types: str
+
+    def signature(self, dtype: np.dtype) -> str:
+        """The types for values of one type."""
+        return f"void({self.types.replace('T', dtype.name)})"
+
+
+LOOPS: list[Loop] = []
+
+IMAGES, MATRIX, VECTOR, WINNERS = "T[:,:,:,::1]", "T[:,::1]", "T[::1]", "uint8[:,:,:,::1]"
+SIX, FOUR, TWO = (", ".join(["int64"] * n) for n in (6, 4, 2))
+
+
+def declared(*types: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Adds a function to the loops."""
+
+    def add(function: Callable[..., None]) -> Callable[..., None]:
+        LOOPS.append(Loop(function.__name__, function, ", ".join(types)))
+        return function
+
+    return add
+
+
+# -- pooling: windows of KH x KW pixels, SH and SW apart, the first one PH and PW before the image ---------------------
+
+
+@declared(IMAGES, IMAGES, WINNERS, SIX, "float64")
+def max_forward(
+    image: Array, out: Array, winner: Array, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int, least: float
+) -> None:
+    """out = the largest of the window and `least`; winner = the first tap that has it, NONE for not a number."""
+    height, width, channels = image.shape[1:]
+    start = out.dtype.type(least)
+    for n in range(out.shape[0]):
+        for y in range(out.shape[1]):
+            top = y * sh - ph
+            for x in range(out.shape[2]):
+                left = x * sw - pw
+                best, won = out[n, y, x], winner[n, y, x]
+                rows, columns = (max(top, 0), min(top + kh, height)), (max(left, 0), min(left + kw, width))
+                best[:], won[:] = start, NONE
+                if rows[0] < rows[1] and columns[0] < columns[1]:
+                    pixel, tap = image[n, rows[0], columns[0]], np.uint8((rows[0] - top) * kw + columns[0] - left)
+                    for c in range(channels):
+                        value = pixel[c]
+                        best[c] = start if value < start else value
+                        won[c] = tap if value >= start else np.uint8(NONE)
+                for i in range(rows[0], rows[1]):
+                    for j in range(columns[0], columns[1]):
+                        pixel, tap = image[n, i, j], np.uint8((i - top) * kw + j - left)
+                        for c in range(channels):
+                            value = pixel[c]
+                            better = value > best[c]
+                            nan = value != value  # noqa: PLR0124
+                            best[c] = value if better | nan else best[c]
+                            won[c] = np.uint8(NONE) if nan else (tap if better else won[c])
+
+
+@declared(IMAGES, IMAGES, WINNERS, SIX)
+def max_backward(
+    image_diff: Array, diff: Array, winner: Array, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int
+) -> None:
+    """image_diff = what the windows that a pixel has won give it."""
+    height, width, channels = image_diff.shape[1:]
+    zero = diff.dtype.type(0)
+    image_diff[:] = zero
+    for n in range(diff.shape[0]):
+        for y in range(diff.shape[1]):
+            top = y * sh - ph
+            for x in range(diff.shape[2]):
+                left = x * sw - pw
+                share, won = diff[n, y, x], winner[n, y, x]
+                for i in range(max(top, 0), min(top + kh, height)):
+                    for j in range(max(left, 0), min(left + kw, width)):
+                        pixel, tap = image_diff[n, i, j], np.uint8((i - top) * kw + j - left)
+                        for c in range(channels):
+                            pixel[c] += share[c] if won[c] == tap else zero
+
+
+@declared(IMAGES, IMAGES, MATRIX, SIX)
+def average_forward(
+    image: Array, out: Array, divisor: Array, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int
+) -> None:
+    """out = sum of the window / divisor"""
+    height, width, channels = image.shape[1:]
+    for n in range(out.shape[0]):
+        for y in range(out.shape[1]):
+            top = y * sh - ph
+            for x in range(out.shape[2]):
+                left = x * sw - pw
+                total = out[n, y, x]
+                total[:] = 0
+                for i in range(max(top, 0), min(top + kh, height)):
+                    for j in range(max(left, 0), min(left + kw, width)):
+                        pixel = image[n, i, j]
+                        for c in range(channels):
+                            total[c] += pixel[c]
+                size = divisor[y, x]
+                for c in range(channels):
+                    total[c] /= size
+
+
+@declared(IMAGES, IMAGES, MATRIX, SIX)
+def average_backward(
+    image_diff: Array, diff: Array, divisor: Array, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int
+) -> None:
+    """image_diff = the sum of diff / divisor over the windows that see a pixel."""
+    height, width, channels = image_diff.shape[1:]
+    image_diff[:] = 0
+    share = np.empty(channels, diff.dtype)
+    for n in range(diff.shape[0]):
+        for y in range(diff.shape[1]):
+            top = y * sh - ph
+            for x in range(diff.shape[2]):
+                left = x * sw - pw
+                given, size = diff[n, y, x], divisor[y, x]
+                for c in range(channels):
+                    share[c] = given[c] / size
+                for i in range(max(top, 0), min(top + kh, height)):
+                    for j in range(max(left, 0), min(left + kw, width)):
+                        pixel = image_diff[n, i, j]
+                        for c in range(channels):
+                            pixel[c] += share[c]
+
+
+# -- windows: the first begins at top, left ---------------------------------------------------------------------------
+
+
+@declared("T[:,:,:,:,:,::1]", VECTOR, FOUR, "int64", SIX)
+def col2im(
+    matrix: Array, images: Array, height: int, width: int, per_image: int, per_row: int,
+    per_pixel: int, top: int, left: int, sh: int, sw: int, dh: int, dw: int,
+) -> None:  # fmt: skip
+    """images += each window's taps, where they lie; what is outside of them is left out.
+
+    Args:
+        matrix: N x OH x OW x KH x KW x C.
+        images: their memory, in which images, rows and pixels are so many elements apart.
+        height, width: of the images.
+    """
+    batch, windows_y, windows_x, kh, kw, channels = matrix.shape
+    joined = dw == 1 and per_pixel == channels  # the taps of a row lie together, in the matrix and in the images
+    for n in range(batch):
+        for y in range(windows_y):
+            row = top + y * sh
+            first, last = max(0, -(row // dh)), min(kh, (height - 1 - row) // dh + 1)
+            for x in range(windows_x):
+                column = left + x * sw
+                a, b = max(0, -(column // dw)), min(kw, (width - 1 - column) // dw + 1)
+                length, steps = (max(b - a, 0) * channels, min(b, a + 1)) if joined else (channels, b)
+                for i in range(first, last):
+                    at = n * per_image + (row + i * dh) * per_row
+                    for j in range(a, steps):
+                        tap, place = j * channels, at + (column + j * dw) * per_pixel
+                        taps, pixels = (
+                            matrix[n, y, x, i].reshape(-1)[tap : tap + length],
+                            images[place : place + length],
+                        )
+                        for c in range(length):
+                            pixels[c] += taps[c]
+
+
+@declared(IMAGES, "T[:,:,::1]", IMAGES, SIX)
+def depthwise_forward(
+    images: Array, weight: Array, maps: Array, top: int, left: int, sh: int, sw: int, dh: int, dw: int
+) -> None:
+    """maps = sum over the taps of pixel * weight, for each channel."""
+    height, width, channels = images.shape[1:]
+    kh, kw = weight.shape[:2]
+    for n in range(maps.shape[0]):
+        for y in range(maps.shape[1]):
+            row = top + y * sh
+            first, last = max(0, -(row // dh)), min(kh, (height - 1 - row) // dh + 1)
+            for x in range(maps.shape[2]):
+                column = left + x * sw
+                total = maps[n, y, x]
+                total[:] = 0
+                for i in range(first, last):
+                    for j in range(max(0, -(column // dw)), min(kw, (width - 1 - column) // dw + 1)):
+                        pixel, factor = images[n, row + i * dh, column + j * dw], weight[i, j]
+                        for c in range(channels):
+                            total[c] += pixel[c] * factor[c]
+
+
+@declared(IMAGES, "T[:,:,::1]", IMAGES, SIX)
+def depthwise_backward(
+    maps: Array, weight: Array, images: Array, top: int, left: int, sh: int, sw: int, dh: int, dw: int
+) -> None:
+    """images = sum over the windows that see a pixel of map * weight."""
+    height, width, channels = images.shape[1:]
+    kh, kw = weight.shape[:2]
+    images[:] = 0
+    for n in range(maps.shape[0]):
+        for y in range(maps.shape[1]):
+            row = top + y * sh
+            first, last = max(0, -(row // dh)), min(kh, (height - 1 - row) // dh + 1)
+            for x in range(maps.shape[2]):
+                column = left + x * sw
+                value = maps[n, y, x]
+                for i in range(first, last):
+                    for j in range(max(0, -(column // dw)), min(kw, (width - 1 - column) // dw + 1)):
+                        pixel, factor = images[n, row + i * dh, column + j * dw], weight[i, j]
+                        for c in range(channels):
+                            pixel[c] += value[c] * factor[c]
+
+
+@declared(IMAGES, IMAGES, "T[:,:,::1]", SIX)
+def depthwise_gradient(
+    images: Array, maps: Array, total: Array, top: int, left: int, sh: int, sw: int, dh: int, dw: int
+) -> None:
+    """total = sum over the windows of pixel * map, row by row of the maps, so that no sum is long."""
+    height, width, channels = images.shape[1:]
+    kh, kw = total.shape[:2]
+    total[:] = 0
+    sums = np.empty_like(total)
+    for n in range(maps.shape[0]):
+        for y in range(maps.shape[1]):
+            row = top + y * sh
+            first, last = max(0, -(row // dh)), min(kh, (height - 1 - row) // dh + 1)
+            sums[:] = 0
+            for x in range(maps.shape[2]):
+                column = left + x * sw
+                value = maps[n, y, x]
+                for i in range(first, last):
+                    for j in range(max(0, -(column // dw)), min(kw, (width - 1 - column) // dw + 1)):
+                        pixel, place = images[n, row + i * dh, column + j * dw], sums[i, j]
+                        for c in range(channels):
+                            place[c] += pixel[c] * value[c]
+            total += sums
+
+
+# -- channels: matrices whose rows meet vectors that have one value for each channel -----------------------------------
+
+
+@declared(MATRIX, VECTOR, VECTOR, VECTOR)
+def moments(x: Array, shift: Array, total: Array, squares: Array) -> None:
+    """total = sum of x - shift, squares = sum of its squares, over the rows, some rows at a time."""
+    rows, channels = x.shape
+    total[:] = 0
+    squares[:] = 0
+    first, second = np.empty_like(total), np.empty_like(total)
+    for start in range(0, rows, TOGETHER):
+        first[:] = 0
+        second[:] = 0
+        for r in range(start, min(start + TOGETHER, rows)):
+            row = x[r]
+            for c in range(channels):
+                difference = row[c] - shift[c]
+                first[c] += difference
+                second[c] += difference * difference
+        total += first
+        squares += second
+
+
+@declared(MATRIX, MATRIX, VECTOR, VECTOR)
+def sum_products(diff: Array, y: Array, total: Array, products: Array) -> None:
+    """total = sum of diff, products = sum of diff y, over the rows, some rows at a time."""
+    rows, channels = y.shape
+    total[:] = 0
+    products[:] = 0
+    first, second = np.empty_like(total), np.empty_like(total)
+    for start in range(0, rows, TOGETHER):
+        first[:] = 0
+        second[:] = 0
+        for r in range(start, min(start + TOGETHER, rows)):
+            row, normal = diff[r], y[r]
+            for c in range(channels):
+                first[c] += row[c]
+                second[c] += row[c] * normal[c]
+        total += first
+        products += second
+
+
+@declared(MATRIX, MATRIX, MATRIX, VECTOR, VECTOR)
+def rectify_and_sum(y: Array, normal: Array, diff: Array, total: Array, products: Array) -> None:
+    """diff = diff where y > 0, else 0; total = sum of diff, products = sum of diff normal, some rows at a time."""
+    rows, channels = y.shape
+    total[:] = 0
+    products[:] = 0
+    first, second = np.empty_like(total), np.empty_like(total)
+    for start in range(0, rows, TOGETHER):
+        first[:] = 0
+        second[:] = 0
+        for r in range(start, min(start + TOGETHER, rows)):
+            above, row, given = y[r], normal[r], diff[r]
+            for c in range(channels):
+                value = given[c] * (above[c] > 0)
+                given[c] = value
+                first[c] += value
+                second[c] += value * row[c]
+        total += first
+        products += second
+
+
+@declared(MATRIX, MATRIX, MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, "float64")
+def normalize_and_scale(
+    x: Array, normal: Array, y: Array, mean: Array, inverse_std: Array, scale: Array, bias: Array, least: float
+) -> None:
+    """normal = (x - mean) / std; y = scale normal + bias, or `least` where that is less."""
+    lowest = x.dtype.type(least)
+    for r in range(x.shape[0]):
+        row, kept, out = x[r], normal[r], y[r]
+        for c in range(x.shape[1]):
+            value = (row[c] - mean[c]) * inverse_std[c]
+            kept[c] = value
+            result = value * scale[c] + bias[c]
+            out[c] = lowest if result < lowest else result
+
+
+@declared(MATRIX, MATRIX, MATRIX, VECTOR, VECTOR, VECTOR)
+def derive(dy: Array, y: Array, dx: Array, mean: Array, mean_product: Array, inverse_std: Array) -> None:
+    """dx = (dy - mean - y mean_product) / std"""
+    for r in range(y.shape[0]):
+        given, row, out = dy[r], y[r], dx[r]
+        for c in range(y.shape[1]):
+            out[c] = (given[c] - (row[c] * mean_product[c] + mean[c])) * inverse_std[c]
+
+
+# -- LRN over 2 half + 1 channels, with beta 0.75: base = scale ^ -0.25 ------------------------------------------------
+
+
+@declared(MATRIX, MATRIX, MATRIX, "int64", "float64", "float64")
+def lrn_forward(x: Array, base: Array, y: Array, half: int, share: float, k: float) -> None:
+    """base = (k + share * sum of x² over the neighbours) ^ -0.25; y = x base³"""
+    channels, one = x.shape[1], x.dtype.type(1)
+    factor, constant = x.dtype.type(share), x.dtype.type(k)
+    squares = np.zeros(channels + 2 * half, x.dtype)
+    inside = squares[half : half + channels]
+    for r in range(x.shape[0]):
+        row, kept, out = x[r], base[r], y[r]
+        for c in range(channels):
+            inside[c] = row[c] * row[c]
+        kept[:] = 0
+        for d in range(2 * half + 1):
+            shifted = squares[d : d + channels]
+            for c in range(channels):
+                kept[c] += shifted[c]
+        for c in range(channels):
+            root = one / np.sqrt(np.sqrt(kept[c] * factor + constant))
+            kept[c] = root
+            out[c] = row[c] * root * root * root
+
+
+@declared(MATRIX, MATRIX, MATRIX, MATRIX, "int64", "float64")
+def lrn_backward(x: Array, base: Array, dy: Array, dx: Array, half: int, share: float) -> None:
+    """dx = dy base³ + share x * sum of dy x base⁷ over the neighbours."""
+    channels, factor = x.shape[1], x.dtype.type(share)
+    terms, total = np.zeros(channels + 2 * half, x.dtype), np.empty(channels, x.dtype)
+    inside = terms[half : half + channels]
+    for r in range(x.shape[0]):
+        row, kept, given, out = x[r], base[r], dy[r], dx[r]
+        for c in range(channels):
+            square = kept[c] * kept[c]
+            inside[c] = square * square * (square * kept[c]) * row[c] * given[c]
+        total[:] = 0
+        for d in range(2 * half + 1):
+            shifted = terms[d : d + channels]
+            for c in range(channels):
+                total[c] += shifted[c]
+        for c in range(channels):
+            out[c] = given[c] * (kept[c] * kept[c] * kept[c]) + total[c] * factor * row[c]
+
+
+# -- element by element ------------------------------------------------------------------------------------------------
+
+
+@declared(VECTOR, VECTOR, VECTOR)
+def relu_backward(x: Array, dy: Array, dx: Array) -> None:
+    """dx = dy where x > 0, else 0"""
+    for i in range(x.size):
+        dx[i] = dy[i] * (x[i] > 0)
+
+
+@declared(VECTOR, VECTOR, VECTOR, "float64, float64, float64, float64")
+def sgd(data: Array, diff: Array, history: Array, share: float, decay: float, momentum: float, rate: float) -> None:
+    """V = momentum V + rate (share diff + decay W); W = W - V; diff = V"""
+    kind = data.dtype.type
+    times, shrink, mu, alpha = kind(share), kind(decay), kind(momentum), kind(rate)
+    for i in range(data.size):
+        gradient = diff[i] * times + data[i] * shrink
+        value = history[i] * mu + gradient * alpha
+        history[i] = value
+        diff[i] = value
+        data[i] -= value
+
+
+@declared(VECTOR, VECTOR, VECTOR, "float64, float64, float64, float64")
+def nesterov(
+    data: Array, diff: Array, history: Array, share: float, decay: float, momentum: float, rate: float
+) -> None:
+    """V' = momentum V + rate (share diff + decay W); W = W - diff, diff = (1 + momentum) V' - momentum V"""
+    kind = data.dtype.type
+    times, shrink, mu, alpha, more = kind(share), kind(decay), kind(momentum), kind(rate), kind(1 + momentum)
+    for i in range(data.size):
+        gradient = diff[i] * times + data[i] * shrink
+        before = history[i] * mu
+        value = before + gradient * alpha
+        history[i] = value
+        step = value * more - before
+        diff[i] = step
+        data[i] -= step
