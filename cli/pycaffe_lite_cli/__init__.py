@@ -31,6 +31,7 @@ COMMANDS = {
     "device_query": "Show the processor and the libraries in use.",
     "warm-up": "Compile the kernels of the extra fast, before they are needed.",
     "lr-plot": "Draw the learning rate of solvers, without training.",
+    "explain": "Show an update of the weights, number by number.",
     "convert-imageset": "Put the image files of a list into a database.",
     "convert-mnist": "Put MNIST's images and labels into a database.",
     "convert-cifar": "Put CIFAR-10 or CIFAR-100 into databases, with the mean image.",

@@ -163,30 +163,36 @@ class SGDSolver(Solver):
         super().restore_progress(state)
         self.plateau = Plateau.of(state["plateau"]) if state else Plateau(self.current_step, last_event=self.iter)
 
-    def clip_gradients(self) -> None:
-        """Scales all gradients down together if their L2 norm exceeds clip_gradients.
+    def clip_gradients(self) -> float:
+        """Scales all gradients down together if their L2 norm exceeds clip_gradients; returns the factor.
 
         The norm is that of the sums over iter_size passes, before they are divided and before weight decay.
         """
         limit = self.param.clip_gradients
         if limit < 0:
-            return
+            return 1.0
+        norm = self.gradient_norm()
+        if not norm > limit:
+            return 1.0
+        factor = limit / norm
+        log.info(
+            f"Gradient clipping: scaling down gradients (L2 norm {log.number(norm)} > {log.number(limit)}) "
+            f"by scale factor {log.number(factor)}",
+            "sgd_solver.cpp:99",
+        )
+        for piece in self.pieces:
+            np.multiply(piece.diff, factor, out=piece.diff)
+        return factor
+
+    def gradient_norm(self) -> float:
+        """The L2 norm of all gradients together."""
         sums = np.zeros(len(self.pieces))
 
         def square(i: int) -> None:
             sums[i] = np.vdot(self.pieces[i].diff, self.pieces[i].diff)
 
         parallel_for(len(self.pieces), square)
-        norm = float(np.sqrt(sums.sum()))
-        if norm > limit:
-            factor = limit / norm
-            log.info(
-                f"Gradient clipping: scaling down gradients (L2 norm {log.number(norm)} > {log.number(limit)}) "
-                f"by scale factor {log.number(factor)}",
-                "sgd_solver.cpp:99",
-            )
-            for piece in self.pieces:
-                np.multiply(piece.diff, factor, out=piece.diff)
+        return float(np.sqrt(sums.sum()))
 
     def normalize(self, piece: Piece) -> None:
         """Divides the summed gradient by iter_size: ∇ ← ∇ / iter_size."""
