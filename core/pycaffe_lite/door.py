@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 NAME = "caffe"
@@ -33,13 +34,27 @@ def install() -> ModuleType:
         return known
     for name in loaded():
         del sys.modules[name]
-    path = os.path.join(FOLDER, NAME, "__init__.py")
-    spec = importlib.util.spec_from_file_location(NAME, path, submodule_search_locations=[os.path.dirname(path)])
+    if _Reloads not in sys.meta_path:
+        sys.meta_path.insert(0, _Reloads)
+    spec = _spec()
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[NAME] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def _spec() -> ModuleSpec | None:
+    path = os.path.join(FOLDER, NAME, "__init__.py")
+    return importlib.util.spec_from_file_location(NAME, path, submodule_search_locations=[os.path.dirname(path)])
+
+
+class _Reloads:
+    """Where `importlib.reload` finds ours again, which notebooks call: FOLDER is not in the path."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        return _spec() if name == NAME and is_ours(target) else None
 
 
 def loaded() -> dict[str, ModuleType]:

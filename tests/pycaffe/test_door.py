@@ -53,6 +53,16 @@ def test_the_folder_alone_is_enough() -> None:
     assert printed("import caffe; print(caffe.TRAIN)", path=door.FOLDER) == ["0"]
 
 
+def test_a_notebook_reloads_it_and_not_another_one(tmp_path: Path) -> None:
+    (tmp_path / "caffe.py").write_text("TEST = 'of another one'")
+    code = (
+        "import importlib, pycaffe_lite; pycaffe_lite.install_as_caffe(); import caffe; "
+        "again = importlib.reload(caffe); print(again is caffe, caffe.TEST, caffe.Net.__name__)"
+    )
+    assert printed(code) == ["True 1 Net"]
+    assert printed(code, path=os.pathsep.join([str(tmp_path), BARE])) == ["True 1 Net"]
+
+
 def test_without_the_folder_there_is_no_caffe() -> None:
     result = run(sys.executable, "-c", "import pycaffe_lite, pycaffe_lite.pycaffe.net; import caffe")
     assert "No module named 'caffe'" in result.stderr
