@@ -25,15 +25,23 @@ from pycaffe_lite_cli.options import quiet_option, start
     "--phase", type=click.Choice(["TRAIN", "TEST", "ALL"]), default="ALL", show_default=True,
     help="The layers of that phase alone.",
 )  # fmt: skip
+@click.option("--compact", is_flag=True, help="Layers alone, those in place with the one before: for large nets.")
 @click.option("--display-lrm", is_flag=True, help="Show the factors of the learning rate.")
 @quiet_option
 def draw(
-    model: str, picture: str | None, output: str | None, rankdir: str, phase: str, display_lrm: bool, quiet: bool
+    model: str,
+    picture: str | None,
+    output: str | None,
+    rankdir: str,
+    phase: str,
+    compact: bool,
+    display_lrm: bool,
+    quiet: bool,
 ) -> None:
     """Draw NET as Caffe's draw_net does: layers in the colours of their kinds, with kernel, stride and pad; blobs.
 
-    Pictures need Graphviz; its text, a .dot file, needs nothing. A page of A3 holds LeNet from left to right and
-    GoogLeNet, in type that can be read, with --rankdir TB and --phase.
+    Pictures need Graphviz; its text, a .dot file, needs nothing. With --compact --rankdir TB a page of A3 holds
+    GoogLeNet.
 
     \b
     Examples:
@@ -43,9 +51,11 @@ def draw(
     from pycaffe_lite import log
     from pycaffe_lite import phase as phases
     from pycaffe_lite.proto.read import read_net
-    from pycaffe_lite.pycaffe.draw import draw_net
+    from pycaffe_lite.pycaffe.draw import TEXTS, compact_graph, draw_net
     from pycaffe_lite.writing import check_output, write_output
 
+    if compact and display_lrm:
+        raise click.UsageError("--compact has no room for --display-lrm; give one of them.")
     if picture is not None and output is not None:
         raise click.UsageError(f"expected one file to write, got PICTURE {picture} and --output {output}.")
     start(None, None, quiet)
@@ -57,7 +67,12 @@ def draw(
         if not kind:
             raise click.UsageError(f"{path}: expected a name that ends in .svg, .png, .pdf, .dot or the like.")
     wanted = None if phase == "ALL" else getattr(phases, phase)
-    drawn = draw_net(read_net(model).param, rankdir, kind, wanted, display_lrm)
+    net = read_net(model).param
+    if compact:
+        graph = compact_graph(net, rankdir, wanted)
+        drawn = graph.to_string().encode() if kind in TEXTS else graph.create(format=kind)
+    else:
+        drawn = draw_net(net, rankdir, kind, wanted, display_lrm)
     if path is None:
         click.echo(drawn.decode(), nl=False)
     else:
