@@ -8,7 +8,7 @@ import numpy as np
 
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.kernels.channels import Channels
-from pycaffe_lite.kernels.normalization import add_products, derive, mean_and_variance
+from pycaffe_lite.kernels.normalization import derive, mean_and_variance, sum_products
 from pycaffe_lite.layers.bn_segnet import multiply, normalize_and_scale
 from pycaffe_lite.layers.contract import Layer
 from pycaffe_lite.phase import TRAIN
@@ -91,10 +91,10 @@ class PSPNetBN(Layer):
             if propagate_down[0]:
                 self.channels.map(multiply, dy, bottom[0].diff, vectors=[factor])
             return
-        bias, slope = self.channels.sums(2, add_products, dy, normal)
+        bias, slope = sum_products(self.channels, dy, normal)
         for blob, wanted, total in zip(self.blobs, self.param_propagate_down, (slope, bias), strict=False):
             if wanted:
                 blob.diff[...] += total.reshape(blob.shape)
         if propagate_down[0]:
             means = np.array([bias, slope]) / max(1, self.channels.size)
-            self.channels.map(derive, dy, normal, bottom[0].diff, vectors=[*means, factor])
+            derive(self.channels, dy, normal, bottom[0].diff, [*means, factor])

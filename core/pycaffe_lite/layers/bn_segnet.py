@@ -8,7 +8,7 @@ import numpy as np
 
 from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.kernels.channels import Channels
-from pycaffe_lite.kernels.normalization import add_products, derive, mean_and_variance, normalize
+from pycaffe_lite.kernels.normalization import derive, mean_and_variance, normalize, sum_products
 from pycaffe_lite.layers.contract import Layer
 from pycaffe_lite.proto import caffe_pb2
 
@@ -82,7 +82,7 @@ class SegNetBN(Layer):
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         dy = top[0].diff
         normal = bottom[0].data if self.normal is None else self.normal.data
-        shift, scale = self.channels.sums(2, add_products, dy, normal)
+        shift, scale = sum_products(self.channels, dy, normal)
         for blob, wanted, total in zip(self.blobs, self.param_propagate_down, (scale, shift), strict=True):
             if wanted:
                 blob.diff[...] += total.reshape(blob.shape)
@@ -94,7 +94,7 @@ class SegNetBN(Layer):
         else:
             means = np.array([shift, scale]) / max(1, self.channels.size)
             vectors = [*means, factor * self.inverse_std]
-            self.channels.map(derive, dy, normal, bottom[0].diff, vectors=vectors)
+            derive(self.channels, dy, normal, bottom[0].diff, vectors)
 
 
 def _scale(x: Array, y: Array, scale: Array, shift: Array) -> None:
