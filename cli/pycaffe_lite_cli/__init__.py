@@ -38,6 +38,7 @@ COMMANDS = {
     "compute-image-mean": "Compute the mean image of a database.",
     "extract-features": "Put the values of a net's blobs into databases.",
     "summary": "Show a net's layers, shapes, parameters, multiply-adds, memory.",
+    "draw": "Draw a net as a picture.",
     "check": "Tell all that is wrong with a solver or a net.",
     "parse-log": "Make tables of a training log.",
     "plot-log": "Draw what training logs show.",
@@ -60,6 +61,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "upgrade-net-proto-text": ("upgrade-net", "--text"),
     "upgrade-net-proto-binary": ("upgrade-net", "--binary"),
     "upgrade-solver-proto-text": ("upgrade-solver",),
+    "draw-net": ("draw",),
 }
 """The names of Caffe's own tools where they differ: the command, and options that go with the name."""
 

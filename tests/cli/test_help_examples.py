@@ -15,7 +15,7 @@ from rigs.cli_rig import Command
 from rigs.golden_logs import FOLDER
 from rigs.model_zoo import ROOT
 
-COMMANDS = ["check", "deploy", "explain", "export-onnx", "export-weights", "parse-log", "plot-log", "summary"]
+COMMANDS = ["check", "deploy", "draw", "explain", "export-onnx", "export-weights", "parse-log", "plot-log", "summary"]
 NEEDS = {"export-onnx": "onnx", "plot-log": "matplotlib"}
 
 

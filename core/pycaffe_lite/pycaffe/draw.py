@@ -24,7 +24,7 @@ BLOB_STYLE = {"shape": "octagon", "fillcolor": "#E0E0E0", "style": "filled"}
 
 _LEARNING = ("Convolution", "Deconvolution", "InnerProduct")
 _KEYWORDS = ("node", "edge", "graph", "digraph", "subgraph", "strict")
-_TEXTS = ("raw", "dot", "gv")  # what needs no layout
+TEXTS = ("raw", "dot", "gv")  # what needs no layout
 
 
 class DotGraph:
@@ -33,10 +33,11 @@ class DotGraph:
     Args:
         name: the graph's name.
         rankdir: the direction of its layout.
+        more: further statements in Graphviz's language.
     """
 
-    def __init__(self, name: str, rankdir: str) -> None:
-        self._lines = [f"digraph {quoted(name)} {{", f"rankdir={quoted(rankdir)};"]
+    def __init__(self, name: str, rankdir: str, more: str = "") -> None:
+        self._lines = [f"digraph {quoted(name)} {{", f"rankdir={quoted(rankdir)};", *([more] if more else [])]
 
     def add_node(self, label: str, style: dict[str, str]) -> None:
         self._lines.append(f"{quoted(label)} [{', '.join(f'{k}={quoted(v)}' for k, v in style.items())}];")
@@ -67,7 +68,7 @@ class DotGraph:
 
     def write(self, path: str, prog: str = "dot", format: str = "raw") -> None:
         """Writes the graph's text, or with another format its image."""
-        write_output(path, self.to_string().encode() if format in _TEXTS else self.create(prog, format))
+        write_output(path, self.to_string().encode() if format in TEXTS else self.create(prog, format))
 
 
 def quoted(text: str) -> str:
@@ -244,7 +245,7 @@ def draw_net(
         CaffeError: Graphviz is not installed, or does not know that kind.
     """
     graph = get_pydot_graph(caffe_net, rankdir, phase=phase, display_lrm=display_lrm)
-    if ext in _TEXTS:
+    if ext in TEXTS:
         return graph.to_string().encode()
     if shutil.which("dot") is None:
         raise _no_graphviz(ext)
@@ -258,6 +259,51 @@ def _no_graphviz(ext: str) -> CaffeError:
     return CaffeError(
         f"Drawing a net as {ext} needs Graphviz, whose program dot is not found; install it, or write .dot, its text."
     )
+
+
+def compact_graph(caffe_net: caffe_pb2.NetParameter, rankdir: str, phase: int | None = None) -> DotGraph:
+    """A net as a graph of its layers alone, small enough for a large net on a page.
+
+    What works in place stands in the node of the layer whose top it changes.
+
+    Args:
+        caffe_net, rankdir, phase: as for get_pydot_graph.
+
+    Raises:
+        BadValue: a layer that both includes and excludes phases.
+    """
+    labels: list[str] = []
+    colors: list[str] = []
+    edges: dict[tuple[int, int], None] = {}
+    makers: dict[str, int] = {}
+    for layer in caffe_net.layer:
+        if phase is not None and not _is_in(layer, phase):
+            continue
+        if list(layer.bottom) == list(layer.top) and len(layer.top) == 1 and layer.top[0] in makers:
+            labels[makers[layer.top[0]]] += rf"\n+ {layer.type}"
+            continue
+        labels.append(_compact_label(layer))
+        colors.append(choose_color_by_layertype(layer.type))
+        edges.update({(makers[blob], len(labels) - 1): None for blob in layer.bottom if blob in makers})
+        makers.update(dict.fromkeys(layer.top, len(labels) - 1))
+    spacing = 'ranksep=0.2; nodesep=0.1; node [margin="0.06,0.03" height=0.2]; edge [arrowsize=0.6];'
+    graph = DotGraph(caffe_net.name or "Net", rankdir, spacing)
+    for label, color in zip(labels, colors, strict=True):
+        graph.add_node(label, {"shape": "box", "style": "filled", "fillcolor": color})
+    for source, target in edges:
+        graph.add_edge(labels[source], labels[target], '""')
+    return graph
+
+
+def _compact_label(layer: caffe_pb2.LayerParameter) -> str:
+    """Name and type, with kernel, stride and outputs where there are any: `conv1`, `Convolution 7 /2, 64`."""
+    kernel, outputs, size = _kernel(layer), get_edge_label(layer).strip('"'), ""
+    if layer.type == "Pooling":
+        size = f" {get_pooling_types_dict()[layer.pooling_param.pool]}"
+    if kernel is not None:
+        size += f" {kernel[0] or 'global'}" + (f" /{kernel[1]}" if kernel[1] != 1 else "")
+    outputs = f", {outputs}" if outputs else ""
+    return rf"{layer.name}\n{layer.type}{size}{outputs}"
 
 
 def draw_net_to_file(
