@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 def read_settings(path: str, settings: Sequence[str]) -> SolverText:
     """Reads a solver and puts the settings in its place of what it says; of a repeated field all given ones count."""
+    from pycaffe_lite.proto.read import read_solver
     from pycaffe_lite.proto.upgrade import upgrade_solver
-    from pycaffe_lite.solvers.loop import solver_text
+    from pycaffe_lite.snapshots.names import complete_prefix
 
-    text = solver_text(path)
+    text = read_solver(path)
     cleared: set[str] = set()
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -30,6 +31,7 @@ def read_settings(path: str, settings: Sequence[str]) -> SolverText:
         if key == "solver_type":
             text.param.ClearField("type")
     upgrade_solver(text.param, path, text.lines)
+    complete_prefix(text.param, path)
     return text
 
 

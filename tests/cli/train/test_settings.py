@@ -104,3 +104,13 @@ def test_errors_do_not_point_to_the_line_that_was_replaced() -> None:
 def test_the_run_uses_what_is_set() -> None:
     command = Command("train", "--solver=solver.prototxt", "--set=base_lr=0.25", "--set", "display=1")
     assert [line for line in command.said if ", lr = " in line] == [f"Iteration {i}, lr = 0.25" for i in range(4)]
+
+
+def test_a_prefix_that_is_set_is_not_said_to_be_missing(folder: Path, messages: list[str]) -> None:
+    (folder / "bare.prototxt").write_text('net: "net.prototxt"\nbase_lr: 0.1\nlr_policy: "fixed"\n')
+    assert read_settings("bare.prototxt", ["snapshot_prefix=s/x"]).param.snapshot_prefix == "s/x"
+    assert not [line for line in messages if "snapshot_prefix" in line]
+    assert read_settings("bare.prototxt", ["max_iter=1"]).param.snapshot_prefix == "bare"
+    assert [line for line in messages if "snapshot_prefix" in line] == [
+        "Isnapshot_prefix was not specified and is set to bare"
+    ]
