@@ -21,6 +21,7 @@ EXTRAS = {
     "plot": ("matplotlib", ("matplotlib",)),
     "mpi": ("mpi4py", ("mpi4py",)),
     "fast": ("numba", ("numba",)),
+    "onnx": ("onnx", ("onnx",)),
 }
 
 

@@ -90,7 +90,11 @@ for extension in ("png", "jpg", "bmp", "gif", "webp"):
         print(extension, images.decode(data).shape)
     except CaffeError as problem:
         print(extension, problem)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10, os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS"))
+try:  # a process's ru_maxrss begins with that of its parent
+    peak = int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+except (OSError, IndexError):
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak >> 10, os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS"))
 """
 
 

@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 import pycaffe_lite
+import pycaffe_lite_cli
 from pycaffe_lite import door
 from rigs import ROOT
 
-BARE = os.pathsep.join(str(ROOT / part) for part in ("core", "cli"))
+PACKAGES = (pycaffe_lite, pycaffe_lite_cli)
+BARE = os.pathsep.join(os.path.dirname(os.path.dirname(str(package.__file__))) for package in PACKAGES)
+"""Where this process has the two packages from: the tree, or an installed wheel."""
 COMMAND = [sys.executable, "-m", "pycaffe_lite"]
 
 
