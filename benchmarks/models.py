@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pycaffe_lite.proto.caffe_pb2 import NetParameter
+from pycaffe_lite.proto.text import parse
+
 
 class Writer:
     """Collects layers; each method adds one and returns the name of its top."""
@@ -209,6 +212,50 @@ def mobilenet(batch: int = 4, size: int = 224, classes: int = 1000, width: float
         channels = outputs
     net.loss(net.scores("fc7", net.global_pool("pool6", x)))
     return net.text()
+
+
+def squeezenet(batch: int = 16, size: int = 227, classes: int = 1000, width: float = 1) -> str:
+    """SqueezeNet 1.1 (Iandola et al. 2016)."""
+    net = Writer("SqueezeNet", batch, size, classes, width)
+
+    def fire(name: str, bottom: str, squeezed: int, expanded: int) -> str:
+        x = net.relu(net.conv(f"{name}/squeeze1x1", bottom, squeezed, 1))
+        parts = [(1, 0), (3, 1)]
+        sides = [
+            net.relu(net.conv(f"{name}/expand{kernel}x{kernel}", x, expanded, kernel, pad=pad)) for kernel, pad in parts
+        ]
+        return net.layer(f"{name}/concat", "Concat", sides)
+
+    x = net.pool("pool1", net.relu(net.conv("conv1", "data", 64, 3, 2)), "MAX", 3, 2)
+    x = fire("fire3", fire("fire2", x, 16, 64), 16, 64)
+    x = fire("fire5", fire("fire4", net.pool("pool3", x, "MAX", 3, 2), 32, 128), 32, 128)
+    x = fire("fire7", fire("fire6", net.pool("pool5", x, "MAX", 3, 2), 48, 192), 48, 192)
+    x = net.dropout(fire("fire9", fire("fire8", x, 64, 256), 64, 256))
+    x = net.relu(net.conv("conv10", x, round(classes / width), 1))
+    net.loss(net.global_pool("pool10", x))
+    return net.text()
+
+
+def deploy(text: str, batch: int) -> NetParameter:
+    """The net to run made of one to train: an Input for the images, Softmax for the last loss, and no other branch."""
+    net = parse(text, NetParameter, "model")
+    data, *layers = net.layer
+    shape = [batch, *data.dummy_data_param.shape[0].dim[1:]]
+    losses = [layer for layer in layers if layer.type == "SoftmaxWithLoss"]
+    losses[-1].type = "Softmax"
+    del losses[-1].bottom[1:]
+    wanted, kept = {losses[-1].top[0]}, []
+    for layer in reversed(layers):
+        if wanted & set(layer.top):
+            wanted |= set(layer.bottom)
+            kept.append(layer)
+    result = NetParameter(name=net.name)
+    entry = result.layer.add(name="data", type="Input", top=["data"])
+    entry.input_param.shape.add(dim=shape)
+    result.layer.extend(reversed(kept))
+    for layer in result.layer:
+        layer.ClearField("loss_weight")
+    return result
 
 
 MODELS: dict[str, Callable[[], str]] = {

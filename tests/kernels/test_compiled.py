@@ -17,6 +17,7 @@ from pycaffe_lite.kernels.channels import Channels
 from pycaffe_lite.kernels.convolution import WindowProduct
 from pycaffe_lite.kernels.depthwise import DepthwiseProduct
 from pycaffe_lite.kernels.elementwise import flat
+from pycaffe_lite.kernels.fused import finish
 from pycaffe_lite.kernels.normalization import derive, mean_and_variance, normalize_and_scale, rectify_and_sum
 from pycaffe_lite.kernels.pooling import AveragePooling, MaxPooling
 from pycaffe_lite.kernels.windows import Window
@@ -256,3 +257,20 @@ def test_updates(rule: str, dtype: np.dtype, size: int) -> None:
 def test_every_loop_is_compiled() -> None:
     names = {loop.name for loop in loops.LOOPS}
     assert names <= set(vars(compiled(np.dtype(np.float32))))
+
+
+@EXAMPLES
+@given(st.data(), st.sampled_from(DTYPES), st.booleans(), st.booleans())
+def test_finish(data: st.DataObject, dtype: np.dtype, add: bool, rectify: bool) -> None:
+    """Rows that lie side by side and rows that are parts of longer ones."""
+    count, channels, rest = data.draw(st.integers(0, 40)), data.draw(st.integers(1, 40)), data.draw(st.integers(0, 9))
+    memory = numbers(data.draw, (count, channels + rest), dtype, special=True)
+    bias = numbers(data.draw, (channels,), dtype)
+    other = numbers(data.draw, (count, channels + rest), dtype)[:, rest:] if add else None
+
+    def compute() -> Values:
+        copy = memory.copy()
+        finish(copy[:, :channels], bias, other, rectify)
+        return {"memory": copy}
+
+    all_three(compute, dtype, exact=True)

@@ -398,3 +398,25 @@ def nesterov(
         step = value * more - before
         diff[i] = step
         data[i] -= step
+
+
+# -- what follows a product: rows of pixels that lie `step` values apart ---------------------------------------------
+
+
+@declared(VECTOR, VECTOR, VECTOR, "int64, int64, int64, boolean, float64")
+def finish(
+    memory: Array, others: Array, bias: Array, count: int, step: int, other_step: int, add: bool, least: float
+) -> None:
+    """row = row + bias, + other if `add` says so, or `least` where that is less."""
+    channels, lowest = bias.size, memory.dtype.type(least)
+    for r in range(count):
+        row = memory[r * step : r * step + channels]
+        if add:
+            other = others[r * other_step : r * other_step + channels]
+            for c in range(channels):
+                value = row[c] + bias[c] + other[c]
+                row[c] = lowest if value < lowest else value
+        else:
+            for c in range(channels):
+                value = row[c] + bias[c]
+                row[c] = lowest if value < lowest else value
