@@ -57,6 +57,7 @@ def _classify(input_file: str, output_file: str | None, **options: Any) -> None:
     mean = channel_means(options["mean_file"]) if options["mean_file"] else None
     scales = {"input_scale": options["input_scale"], "raw_scale": options["raw_scale"]}
     classifier = Classifier(options["model_def"], options["pretrained_model"], options["images_dim"], mean, **scales)
+    classifier.inner.plan()
     batch = set_up(classifier, options["channel_swap"], options["batch"])
     channels = classifier.transformer.inputs[classifier.inputs[0]][1]
     inputs = image_inputs(input_file, options["ext"], color=channels != 1)

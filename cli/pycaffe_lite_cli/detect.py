@@ -57,6 +57,7 @@ def _detect(input_file: str, output_file: str, **options: Any) -> None:
     scales = {"input_scale": options["input_scale"], "raw_scale": options["raw_scale"]}
     begun = time.perf_counter()
     detector = Detector(options["model_def"], options["pretrained_model"], mean, **scales)
+    detector.inner.plan()
     set_up(detector, options["channel_swap"], options["batch"])
     detector.configure_crop(options["context_pad"])
     if mode == "list":

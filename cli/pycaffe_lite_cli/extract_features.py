@@ -64,6 +64,7 @@ def _extract(
         check_new(path)
     with contextlib.closing(Net(model, phase=TEST, weights=weights)) as net, contextlib.ExitStack() as stack:
         check_blobs(net, names)
+        net.plan(keep=names)
         writers = [stack.enter_context(new_database(path, backend)) for path in paths]
         log.info("Extracting Features")
         track = stack.enter_context(progress("batch", batches, quiet))

@@ -51,6 +51,7 @@ def test(
     with contextlib.closing(net):
         for path in weights.split(","):
             net.copy_from(path)
+        net.plan()
         log.info(f"Running for {iterations} iterations.", "caffe.cpp:281")
         means, loss = mean_outputs(net, range(iterations), _log_batch)
     log.info(f"Loss: {log.number(loss)}", "caffe.cpp:309")
