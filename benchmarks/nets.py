@@ -1,10 +1,12 @@
 """How fast well-known nets run forward and backward, and in how much memory, on this machine, in one run.
 
-    python benchmarks/nets.py [--threads 2] [--rounds 3] [--repeat 5] [NAME …]
+    python benchmarks/nets.py [--threads 2] [--rounds 5] [--repeat 5] [NAME …]
 
-For each net of models.py: this project, the floor (the net's own matrix products: forward, weight gradient, bottom
-gradient, as NumPy hands them to BLAS, each by the faster of BLAS's threads and ours), PyTorch if it is installed,
-and `caffe time` if a `caffe` binary is on the PATH. Every measurement has a process of its own; they take turns.
+For each net of models.py: this project with NumPy's kernels, and with the compiled ones of the extra `fast` if it is
+installed; the floor (the net's own matrix products: forward, weight gradient, bottom gradient, as NumPy hands them to
+BLAS, each by the faster of BLAS's threads and ours); PyTorch, if it is installed, with images as they are and channels
+last; and `caffe time` if a `caffe` binary is on the PATH. Every measurement has a process of its own; they take turns.
+Ratios are taken round by round, those to PyTorch to the faster of its two.
 
 Memory is the peak of the process that trains, beside the size of all blobs and parameters with their diffs.
 """
@@ -12,6 +14,7 @@ Memory is the peak of the process that trains, beside the size of all blobs and 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import re
@@ -123,18 +126,26 @@ def product_shapes(net) -> dict[tuple[int, int, int], int]:  # type: ignore[no-u
     return found
 
 
+MODES = ["floor", "NumPy alone", "fast", "PyTorch", "PyTorch, channels last", "Caffe"]
+
+
 def child(mode: str, path: str, threads: int, repeat: int) -> dict[str, float] | None:
     """A measurement in a process of its own; None if what it needs is not there."""
-    if mode == "PyTorch":
-        command = [sys.executable, str(HERE / "torch_net.py"), path, str(threads), str(repeat)]
+    environment = {**os.environ, "PYCAFFE_LITE_KERNELS": "numba" if mode == "fast" else "numpy"}
+    if mode.startswith("PyTorch"):
+        layout = "channels_last" if mode.endswith("last") else "contiguous_format"
+        command = [sys.executable, str(HERE / "torch_net.py"), path, str(threads), str(repeat), layout]
     elif mode == "Caffe":
         return caffe(path, threads, repeat)
     else:
-        command = [sys.executable, __file__, "--child", mode, path, str(threads), str(repeat)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+        what = "floor" if mode == "floor" else "ours"
+        command = [sys.executable, __file__, "--child", what, path, str(threads), str(repeat)]
+    needed = {"fast": "numba", "PyTorch": "torch"}.get(mode.split(",", maxsplit=1)[0], "numpy")
+    if importlib.util.find_spec(needed) is None:
+        return None
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if run.returncode:
-        if mode != "PyTorch":
-            print(run.stderr, file=sys.stderr)
+        print(run.stderr, file=sys.stderr)
         return None
     value = json.loads(run.stdout)
     return value if isinstance(value, dict) else {"ms": value}
@@ -153,40 +164,44 @@ def caffe(path: str, threads: int, repeat: int) -> dict[str, float] | None:
 def measure(name: str, threads: int, rounds: int, repeat: int, folder: str) -> None:
     path = str(Path(folder) / "net.prototxt")
     Path(path).write_text(MODELS[name]())
-    modes = ["floor", "pycaffe-lite", "PyTorch", "Caffe"]
-    results: dict[str, list[dict[str, float]]] = {mode: [] for mode in modes}
+    results: dict[str, list[dict[str, float]]] = {}
     for _ in range(rounds):
-        for mode in modes:
+        for mode in MODES:
             value = child(mode, path, threads, repeat)
             if value is not None:
-                results[mode].append(value)
-    base = [result["ms"] for result in results["floor"]]
-    for mode, values in results.items():
-        if not values:
-            continue
-        times = [value["ms"] for value in values]
-        ratio = statistics.median(t / b for t, b in zip(times, base, strict=True))
+                results.setdefault(mode, []).append(value)
+    times = {mode: [value["ms"] for value in values] for mode, values in results.items()}
+    theirs = [min(both) for both in zip(*(times[mode] for mode in times if "PyTorch" in mode), strict=True)]
+    for mode, values in times.items():
         memory = ""
-        if "peak" in values[0]:
-            peak, size = values[0]["peak"] / 2**20, values[0]["blobs"] / 2**20
+        if "peak" in results[mode][0]:
+            peak, size = results[mode][0]["peak"] / 2**20, results[mode][0]["blobs"] / 2**20
             memory = f"{peak:.0f} MiB; blobs and parameters {size:.0f} MiB"
-        spread = f"{statistics.median(times):.0f} ({min(times):.0f}–{max(times):.0f})"
-        print(f"| {name} | {mode} | {spread} | {ratio:.2f} | {memory} |", flush=True)
+        against = spread([a / b for a, b in zip(values, theirs, strict=True)], 2) if theirs else ""
+        above = spread([a / b for a, b in zip(values, times["floor"], strict=True)], 2)
+        print(f"| {name} | {mode} | {spread(values, 0)} | {above} | {against} | {memory} |", flush=True)
+
+
+def spread(values: list[float], digits: int) -> str:
+    """The median, the least and the most."""
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
 
 
 def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         mode, path, threads, repeat = sys.argv[2:]
-        {"floor": run_floor, "pycaffe-lite": run_ours}[mode](path, int(threads), int(repeat))
+        {"floor": run_floor, "ours": run_ours}[mode](path, int(threads), int(repeat))
         return
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--repeat", type=int, default=5)
     options.add_argument("names", nargs="*", help="parts of the names of the nets to measure; default: all")
     args = options.parse_args()
-    print(f"| net, {args.threads} threads | | ms, median (least–most) | times the floor | peak memory |")
-    print("| --- | --- | --- | --- | --- |")
+    print(
+        f"| net, {args.threads} threads | | ms, median (least–most) | times the floor | times PyTorch | peak memory |"
+    )
+    print("| --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         for name in MODELS:
             if not args.names or any(part.lower() in name.lower() for part in args.names):

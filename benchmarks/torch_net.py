@@ -17,7 +17,7 @@ from pycaffe_lite.proto.read import read_net
 class TorchNet(nn.Module):
     """Runs the layers of a NetParameter in order; returns the weighted loss."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, layout: torch.memory_format) -> None:
         super().__init__()
         self.layers = list(read_net(path).param.layer)
         self.modules_by_name = nn.ModuleDict()
@@ -27,6 +27,8 @@ class TorchNet(nn.Module):
         self.label = torch.ones(*shapes[1].dim, dtype=torch.long)
         with torch.no_grad():
             self.forward(build=True)
+        self.data = self.data.to(memory_format=layout)
+        self.to(memory_format=layout)
 
     def forward(self, build: bool = False) -> Any:
         blobs = {"data": self.data, "label": self.label}
@@ -87,9 +89,9 @@ class TorchNet(nn.Module):
 
 
 def main() -> None:
-    """python torch_net.py NET THREADS REPEAT: prints the median milliseconds of a forward and backward pass."""
+    """python torch_net.py NET THREADS REPEAT contiguous_format|channels_last: the median ms of forward and backward."""
     torch.set_num_threads(int(sys.argv[2]))
-    net = TorchNet(sys.argv[1])
+    net = TorchNet(sys.argv[1], getattr(torch, sys.argv[4]))
     times = []
     for i in range(int(sys.argv[3]) + 2):
         begin = time.perf_counter()
