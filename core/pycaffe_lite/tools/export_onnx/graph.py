@@ -11,6 +11,9 @@ import numpy as np
 
 Shape = tuple[int, ...]
 
+FLOAT, INT64, DOUBLE = 1, 7, 11
+"""ONNX's numbers of the types of values."""
+
 
 class FixedBatch(Exception):
     """The graph can only be made for one batch size."""
@@ -123,6 +126,14 @@ class Graph:
         if kind == "ReduceSum" or self.opset >= 18:
             return str(self.add(kind, value, self.ints(*axes), keepdims=int(keep)))
         return str(self.add(kind, value, axes=list(axes), keepdims=int(keep)))
+
+    def lengths(self, value: str, begin: int, end: int) -> str:
+        """The lengths of some axes, as whole numbers."""
+        return str(self.add("Slice", self.add("Shape", value), self.ints(begin), self.ints(end), self.ints(0)))
+
+    def reversed(self, value: str, axis: int) -> str:
+        """A value with an axis turned round."""
+        return str(self.add("Slice", value, self.ints(-1), self.ints(-(2**31)), self.ints(axis), self.ints(-1)))
 
     def scaled(self, value: str, factor: float, shift: float = 0.0) -> str:
         """factor x + shift, without what changes nothing."""
