@@ -12,8 +12,6 @@ from pycaffe_lite.layers.proposal_base import ProposalBase
 from pycaffe_lite.tools.export_onnx.converters import Item, converts
 from pycaffe_lite.tools.export_onnx.graph import FLOAT, Form, Graph
 
-LOWEST = float(np.finfo(np.float32).min)
-
 
 @converts("PriorBox")
 def _prior_box(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
@@ -109,10 +107,9 @@ def _suppressed(
     # ONNX would turn a box round that ends before it begins; in Caffe it has no area.
     cleaned = g.add("Concat", begin, g.scaled(g.add("Max", begin, end), 1, ends), axis=-1)
     rows = g.add("Reshape", scores, g.ints(-1, 1, count))
-    chosen = g.add(
-        "NonMaxSuppression", cleaned, rows, g.ints(most), g.constant([min(overlap, 1.0)]),
-        g.constant([max(threshold, LOWEST)]),
-    )  # fmt: skip
+    limits = [g.ints(most), g.constant([min(overlap, 1.0)])]
+    limits += [g.constant([threshold])] if np.isfinite(threshold) else []
+    chosen = g.add("NonMaxSuppression", cleaned, rows, *limits)
     at = g.add("Gather", chosen, g.ints(0, 2), axis=1)
     flat = g.add("Reshape", scores, g.ints(-1, count))
     nothing = g.add("Expand", g.constant(0.0), g.add("Shape", flat))
@@ -167,6 +164,7 @@ def _proposal(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
     values, places = g.add("TopK", scores, g.ints(looked), outputs=2, axis=1)
     chosen = g.add("GatherND", boxes, g.add("Unsqueeze", places, g.ints(2)), batch_dims=1)
     stay = _suppressed(g, chosen, values, looked, how.after or looked, how.threshold, -np.inf, 1.0)
+    stay = g.add("And", stay, g.add("Greater", values, g.constant(-np.inf)))
     at = g.add("Transpose", g.add("NonZero", stay), perm=[1, 0])
     image = g.add("Cast", g.add("Gather", at, g.ints(0), axis=1), to=FLOAT)
     tops = [g.add("Concat", image, g.add("GatherND", chosen, at), axis=1)]

@@ -28,11 +28,11 @@ def _psroi_pooling(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
     """Differences of sums from the map's corner, as the layer itself does it, in double precision."""
     layer, form = item.layer, item.bottoms[0]
     group, sizes = layer.group, [form.length(2), form.length(3)]
-    parts = g.reshape(x[0], form[slice(1)] + [layer.outputs, group, group, *sizes])
-    sums = g.add("Cast", parts, to=DOUBLE)
-    for axis in (4, 5):
+    sums = g.add("Cast", x[0], to=DOUBLE)
+    for axis in (2, 3):
         sums = g.add("CumSum", sums, g.constant(axis, np.int64))
-    sums = g.add("Pad", sums, g.ints(*[0] * 4, 1, 1, *[0] * 6))
+    sums = g.add("Pad", sums, g.ints(0, 0, 1, 1, 0, 0, 0, 0))
+    sums = g.reshape(sums, form[slice(1)] + [layer.outputs, group, group, *(size + 1 for size in sizes)])
     sums = g.add("Transpose", sums, perm=[0, 2, 3, 4, 5, 1])  # N x i x j x (H + 1) x (W + 1) x outputs
 
     boxes = _boxes(g, item, x[1])
