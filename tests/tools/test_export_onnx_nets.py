@@ -20,6 +20,7 @@ from pycaffe_lite.tools.deploy import deploy
 from pycaffe_lite.tools.export_onnx import Exported, compare, export, read_inputs
 from pycaffe_lite.tools.export_onnx.compare import difference
 from pycaffe_lite.tools.export_onnx.converters import CONVERT
+from rigs.deploy_nets import squeezenet, vgg16
 from rigs.layer_cases.table import Case, all_cases
 from rigs.layer_rig import layer_param
 from rigs.model_zoo import ROOT, ZOO, models
@@ -70,6 +71,19 @@ def at_batch(net: Net, exported: Exported, batch: int) -> bool:
     return compare(net, exported).agrees
 
 
+def opencv_agrees(net: Net, exported: Exported, folder: Path) -> bool:
+    """Whether OpenCV gives what the net has given."""
+    import cv2
+
+    (folder / "m.onnx").write_bytes(exported.model.SerializeToString())
+    reader = cv2.dnn.readNetFromONNX(str(folder / "m.onnx"))
+    for blob in net.inputs:
+        reader.setInput(np.ascontiguousarray(net.blobs[blob].data), blob)
+    results = reader.forward(list(exported.outputs.values()))
+    ours = [net.blobs[blob].data for blob in exported.outputs]
+    return all(difference("", a, b.reshape(a.shape)).agrees for a, b in zip(ours, results, strict=True))
+
+
 # -- layer by layer -----------------------------------------------------------------------------------------
 
 
@@ -115,27 +129,6 @@ def test_what_is_not_there_is_in_the_table() -> None:
 # -- nets ---------------------------------------------------------------------------------------------------
 
 
-def squeezenet() -> str:
-    net = models.Writer("SqueezeNet", 2, 64, 10, 1 / 4)
-    x = net.pool("pool1", net.relu(net.conv("conv1", "data", 64, 3, 2)), "MAX", 3, 2)
-    for i, (squeeze, expand) in enumerate([(16, 64), (32, 128), (64, 256)], 2):
-        s = net.relu(net.conv(f"fire{i}/squeeze1x1", x, squeeze, 1))
-        parts = [net.relu(net.conv(f"fire{i}/expand{k}x{k}", s, expand, k, pad=k // 2)) for k in (1, 3)]
-        x = net.pool(f"pool{i}", net.layer(f"fire{i}/concat", "Concat", parts), "MAX", 3, 2)
-    net.loss(net.global_pool("pool10", net.relu(net.conv("conv10", net.dropout(x), 40, 1))))
-    return net.text()
-
-
-def vgg() -> str:
-    net, x = models.Writer("VGG", 2, 32, 10, 1 / 8), "data"
-    for stage, (outputs, count) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], 1):
-        for i in range(1, count + 1):
-            x = net.relu(net.conv(f"conv{stage}_{i}", x, outputs, 3, pad=1))
-        x = net.pool(f"pool{stage}", x, "MAX", 2, 2)
-    net.loss(net.scores("fc8", net.dropout(net.relu(net.fc("fc6", x, 4096)))))
-    return net.text()
-
-
 def detector() -> str:
     """Like SSD: scores and boxes from maps of several sizes, each flattened and put behind the other."""
     text = inputs(data=[2, 3, 33, 33])
@@ -159,27 +152,30 @@ def detector() -> str:
 
 
 STAGES = {"mnist_autoencoder": ["test-on-test"]}
-
-
-@pytest.mark.parametrize("name", ["lenet", "lstm", "siamese", "mnist_autoencoder"])
-def test_the_nets_that_ship(name: str) -> None:
-    path = str(ROOT / "configs" / name / "train_test.prototxt")
-    net = scores(parse(deploy(path, stages=STAGES.get(name, [])), NetParameter))
-    exported = export(net)
-    assert compare(net, exported).agrees
-    assert exported.dynamic == (name != "lstm")
-
-
+CONFIGS = ["lenet", "lstm", "siamese", "mnist_autoencoder"]
 ZOO_NETS = [name for name in ZOO if name not in ("autoencoder", "Siamese", "LSTM on rows")]
-TEXTS = {"SqueezeNet": squeezenet, "VGG": vgg, "detector": detector}
+TEXTS = {
+    "CaffeNet": lambda: models.caffenet(2, 67, 5, 1 / 8),
+    "SqueezeNet": lambda: squeezenet(2, 64, 10, 1 / 4),
+    "VGG-16": lambda: vgg16(2, 32, 10, 1 / 8),
+    "detector": detector,
+}
+
+
+def net_named(name: str, folder: Path) -> Net:
+    """What deploy makes of a net of configs/, of the model zoo, or of one written here."""
+    if name in CONFIGS:
+        path = ROOT / "configs" / name / "train_test.prototxt"
+    else:
+        path = folder / "net.prototxt"
+        path.write_text(TEXTS[name]() if name in TEXTS else to_text(ZOO[name].build()))
+    return scores(parse(deploy(str(path), stages=STAGES.get(name, [])), NetParameter))
 
 
 @pytest.mark.parametrize("fold", [False, True])
-@pytest.mark.parametrize("name", [*ZOO_NETS, *TEXTS])
+@pytest.mark.parametrize("name", [*CONFIGS, *ZOO_NETS, *TEXTS])
 def test_well_known_nets(name: str, fold: bool, tmp_path: Path) -> None:
-    path = tmp_path / "net.prototxt"
-    path.write_text(TEXTS[name]() if name in TEXTS else to_text(ZOO[name].build()))
-    net = scores(parse(deploy(str(path)), NetParameter))
+    net = net_named(name, tmp_path)
     exported = export(net, fold=fold)
     found = compare(net, exported)
     assert found.agrees, found
@@ -187,26 +183,41 @@ def test_well_known_nets(name: str, fold: bool, tmp_path: Path) -> None:
     assert all(np.ptp(net.blobs[output].data) > 1e-3 for output in net.outputs)
     if exported.dynamic:
         assert at_batch(net, exported, 3)
-    assert exported.dynamic == (name not in ("LRCN", "char-RNN"))
+    assert exported.dynamic == (name not in ("LRCN", "char-RNN", "lstm"))
 
 
-@pytest.mark.parametrize("name", ["GoogLeNet", "ResNet-50", "FCN-8s", "LRCN", *TEXTS])
+@pytest.mark.parametrize("name", [*CONFIGS, *ZOO_NETS, *TEXTS])
 def test_opencv_reads_them(name: str, tmp_path: Path) -> None:
     """OpenCV 5 no longer reads Caffe's own files."""
-    cv2 = pytest.importorskip("cv2", minversion="5")
-    path = tmp_path / "net.prototxt"
-    path.write_text(TEXTS[name]() if name in TEXTS else to_text(ZOO[name].build()))
-    net = scores(parse(deploy(str(path)), NetParameter))
+    pytest.importorskip("cv2", minversion="5")
+    net = net_named(name, tmp_path)
     exported = export(net)
     assert compare(net, exported).agrees
-    (tmp_path / "m.onnx").write_bytes(exported.model.SerializeToString())
-    reader = cv2.dnn.readNetFromONNX(str(tmp_path / "m.onnx"))
-    for blob in net.inputs:
-        reader.setInput(np.ascontiguousarray(net.blobs[blob].data), blob)
-    results = reader.forward(list(exported.outputs.values()))
-    for blob, result in zip(exported.outputs, results, strict=True):
-        ours = net.blobs[blob].data
-        assert difference(blob, ours, result.reshape(ours.shape)).agrees
+    assert opencv_agrees(net, exported, tmp_path)
+
+
+FULL = {
+    "CaffeNet": (lambda: models.caffenet(1), 60_965_224),
+    "GoogLeNet": (lambda: models.googlenet(1), 6_998_552),
+    "ResNet-50": (lambda: models.resnet50(1), 25_610_269),
+    "MobileNet": (lambda: models.mobilenet(1), 4_253_891),
+    "SqueezeNet 1.1": (squeezenet, 1_235_496),
+    "VGG-16": (vgg16, 138_357_544),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fold", [False, True])
+@pytest.mark.parametrize("name", FULL)
+def test_nets_in_full(name: str, fold: bool, tmp_path: Path) -> None:
+    pytest.importorskip("cv2", minversion="5")
+    build, parameters = FULL[name]
+    net = scores(parse(deploy(write(tmp_path, build())), NetParameter))
+    assert sum(blob.count for made in net.layers for blob in made.blobs) == parameters
+    exported = export(net, fold=fold)
+    found = compare(net, exported)
+    assert found.agrees, found
+    assert opencv_agrees(net, exported, tmp_path)
 
 
 def test_a_model_that_the_runtime_refuses() -> None:
