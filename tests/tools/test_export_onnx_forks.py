@@ -20,15 +20,16 @@ CASES = [case for case in cases() if not case.startswith(TRAINING) and "train" n
 NOT_THERE = ["DetectionOutput/adaptive_eta"]
 
 
+@pytest.mark.parametrize("opset", [13, 21])
 @pytest.mark.parametrize("case", CASES)
-def test_a_model_gives_the_forks_numbers(case: str) -> None:
+def test_a_model_gives_the_forks_numbers(case: str, opset: int) -> None:
     golden = Golden(case, TEST)
     golden.fill()
     if case in NOT_THERE:
         with pytest.raises(CaffeError, match="eta"):
-            export(golden.net)
+            export(golden.net, opset)
         return
-    exported = export(golden.net)
+    exported = export(golden.net, opset)
     feed = {name: np.ascontiguousarray(golden.arrays[f"in/{name}"], np.float32) for name in golden.net.inputs}
     results = run(exported.model, feed, list(exported.outputs.values()))
     for name, new in exported.outputs.items():

@@ -354,7 +354,9 @@ def test_inputs_from_a_file(tmp_path: Path) -> None:
         with pytest.raises(CaffeError, match=sentence):
             read_inputs(path, net)
     Path(path).write_text("no npz")
-    with pytest.raises(CaffeError, match=r"expected an \.npz file of arrays"):
+    with pytest.raises(CaffeError, match=r"expected an \.npz file of arrays of numbers"):
         read_inputs(path, net)
+    with pytest.raises(CaffeError, match=r"is a folder; expected an \.npz file of inputs"):
+        read_inputs(str(tmp_path), net)
     with pytest.raises(CaffeError, match="There is no file of inputs"):
         read_inputs(str(tmp_path / "gone.npz"), net)

@@ -81,9 +81,11 @@ def read_inputs(path: str, net: Net) -> dict[str, np.ndarray]:
         FileError: the file is missing or no .npz.
         CaffeError: a name that is none of an input, or another shape.
     """
+    if os.path.isdir(path):
+        raise FileError(f"{path} is a folder; expected an .npz file of inputs.")
     if not os.path.isfile(path):
         raise FileError(not_found(path, "file of inputs", [os.path.abspath(path)]))
-    no_file = "expected an .npz file of arrays, got a file that is none"
+    no_file = "expected an .npz file of arrays of numbers, got a file that is none"
     with file_errors(path, "inputs", lambda problem: no_file), np.load(path) as file:
         arrays = {name: np.asarray(file[name], np.float32) for name in file.files}
     for name, values in arrays.items():
