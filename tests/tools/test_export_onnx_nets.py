@@ -299,16 +299,30 @@ def write(folder: Path, text: str) -> str:
 
 
 def test_all_that_cannot_be_exported_is_said_at_once() -> None:
-    text = inputs(x=[2, 3, 4, 4], l=[2]) + layer("a", "Filter", ["x", "l"], ["a"])
+    text = inputs(x=[2, 3, 4, 4], l=[2]) + inner_product("fc", "x", 3) + layer("a", "Accuracy", ["fc", "l"], ["a"])
     text += layer("r", "ReLU", ["a"], ["r"])
     text += layer("b", "Convolution", ["x"], ["b"], "convolution_param { axis: 2 kernel_size: 2 num_output: 3 }")
-    text += layer("c", "Filter", ["r", "l"], ["c"])
+    noise = 'shape { dim: 2 } data_filler { type: "gaussian" }'
+    text += layer("c", "DummyData", [], ["c"], f"dummy_data_param {{ {noise} }}")
     with pytest.raises(CaffeError) as problem:
         export(Net(net_param(text), TEST))
     sentence = str(problem.value)
     assert sentence.startswith("The net cannot be an ONNX model, because of 3 layer(s): ")
-    for part in ('layer "a" (Filter)', 'layer "b" (Convolution)', 'layer "c" (Filter)'):
+    for part in ('layer "a" (Accuracy)', 'layer "b" (Convolution)', 'layer "c" (DummyData)'):
         assert part in sentence
+
+
+def test_items_that_are_kept_are_known_when_the_model_runs() -> None:
+    text = inputs(x=[6, 3], keep=[6, 1]) + layer("f", "Filter", ["x", "keep"], ["kept"])
+    text += inner_product("fc", "kept", 4)
+    net = randomize(Net(net_param(text), TEST))
+    exported = export(net)
+    shape = exported.model.graph.output[0].type.tensor_type.shape
+    assert [dim.dim_param or dim.dim_value for dim in shape.dim] == ["fc_0", 4]
+    assert compare(net, exported).agrees
+    assert 0 < len(net.blobs["fc"].data) < 6
+    assert compare(net, exported, {"keep": np.zeros((6, 1))}).agrees
+    assert net.blobs["fc"].shape == (0, 4)
 
 
 def test_a_net_to_train_is_refused(tmp_path: Path) -> None:

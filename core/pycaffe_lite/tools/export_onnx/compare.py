@@ -23,7 +23,17 @@ from pycaffe_lite.words import short
 
 TOLERANCE = 1e-4
 
-STEEP = {"ArgMax", "DetectionOutput", "Proposal", "Python", "PSROIPooling", "ROIPooling", "Threshold", "Upsample"}
+STEEP = {
+    "ArgMax",
+    "DetectionOutput",
+    "Filter",
+    "Proposal",
+    "Python",
+    "PSROIPooling",
+    "ROIPooling",
+    "Threshold",
+    "Upsample",
+}
 """Layers whose tops may jump where a bottom hardly moves; so may the places of a max pooling's maxima."""
 
 
@@ -189,12 +199,13 @@ def _with_outputs(model: Any, names: Collection[str]) -> Any:
     """A model that has these values among its outputs."""
     from onnx import TensorProto, helper
 
+    known = {output.name for output in model.graph.output}
+    missing = [name for name in names if name not in known]
+    if not missing:
+        return model
     more = type(model)()
     more.CopyFrom(model)
-    known = {output.name for output in more.graph.output}
-    more.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names if name not in known
-    )
+    more.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in missing)
     return more
 
 
@@ -239,6 +250,8 @@ def _kind(net: Net, node: Node, bottom: int) -> Kind | None:
         return lambda shape, random: random.integers(0, param.embed_param.input_dim, shape)
     if (kind in ("LSTM", "RNN") and bottom == 1) or (kind == "LSTMUnit" and bottom == 2):
         return _continuations
+    if kind == "Filter" and bottom == len(node.bottoms) - 1:
+        return lambda shape, random: random.integers(0, 2, shape)
     if kind == "BatchReindex" and bottom == 1:
         return lambda shape, random: random.integers(0, node.bottoms[0].shape[0], shape)
     image = next((net.blobs[name].shape for name in net.inputs if net.blobs[name].num_axes == 4), (1, 1, 64, 64))

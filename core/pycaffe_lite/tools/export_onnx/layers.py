@@ -359,6 +359,13 @@ def _batch_reindex(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
     return [g.add("Gather", x[0], g.add("Cast", x[1], to=INT64), axis=0)]
 
 
+@converts("Filter")
+def _filter(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
+    selector = g.reshape(x[-1], item.bottoms[-1][slice(1)])
+    kept = g.add("Not", g.add("Equal", selector, g.constant(0.0)))
+    return [g.add("Compress", value, kept, axis=0) for value in x[:-1]]
+
+
 @converts("Dropout")
 def _dropout(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
     return x

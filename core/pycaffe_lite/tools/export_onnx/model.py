@@ -127,10 +127,11 @@ def _reshape(net: Net, factor: int, more: int) -> None:
 
 
 def _axis_of_rows(node: Node) -> int | None:
-    """The axis of a layer's tops whose length is known when it has run: how many boxes it has found."""
-    if node.layer.layer_param.type == "DetectionOutput":
+    """The axis of a layer's tops whose length is known when it has run: how many boxes it has found, or items kept."""
+    kind = node.layer.layer_param.type
+    if kind == "DetectionOutput":
         return 2
-    return 0 if isinstance(getattr(node.layer, "user", node.layer), ProposalBase) else None
+    return 0 if kind == "Filter" or isinstance(getattr(node.layer, "user", node.layer), ProposalBase) else None
 
 
 def _make(net: Net, forms: Sequence[Form], opset: int, fold: bool, dynamic: bool) -> Exported:
@@ -179,7 +180,7 @@ def _convert(graph: Graph, item: Item, values: Sequence[str], problems: list[str
     except FixedBatch:
         if dynamic:
             raise
-        problems.append(str(item.cannot("it needs a shape that is known only when boxes have been found.")))
+        problems.append(str(item.cannot("it needs a length that is known only when the net runs.")))
         return [graph.name("missing") for _ in item.tops]
     except CaffeError as problem:
         problems.append(str(problem))
