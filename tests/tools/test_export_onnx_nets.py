@@ -151,6 +151,19 @@ def detector() -> str:
     return text + layer("prob", "Softmax", ["by_class"], ["prob"], "softmax_param { axis: 2 }")
 
 
+def pyramid() -> str:
+    """Like PSPNet: means of an image's parts, one of them of all of it, beside what they are means of."""
+    conv = "convolution_param {{ num_output: {} kernel_size: 3 pad: 1 weight_filler {{ type: 'msra' }} }}"
+    text = inputs(data=[2, 3, 12, 12]) + layer("c", "Convolution", ["data"], ["c"], conv.format(16))
+    for size in (12, 6, 3):
+        pool = f"pooling_param {{ pool: AVE kernel_size: {size} stride: {size} }}"
+        text += layer(f"p{size}", "Pooling", ["c"], [f"p{size}"], pool)
+        text += layer(f"c{size}", "Convolution", [f"p{size}"], [f"c{size}"], conv.format(16))
+        text += layer(f"i{size}", "Interp", [f"c{size}"], [f"i{size}"], "interp_param { height: 12 width: 12 }")
+    text += layer("all", "Concat", ["c", "i12", "i6", "i3"], ["all"])
+    return text + layer("score", "Convolution", ["all"], ["score"], conv.format(5))
+
+
 STAGES = {"mnist_autoencoder": ["test-on-test"]}
 CONFIGS = ["lenet", "lstm", "siamese", "mnist_autoencoder"]
 ZOO_NETS = [name for name in ZOO if name not in ("autoencoder", "Siamese", "LSTM on rows")]
@@ -159,6 +172,7 @@ TEXTS = {
     "SqueezeNet": lambda: squeezenet(2, 64, 10, 1 / 4),
     "VGG-16": lambda: vgg16(2, 32, 10, 1 / 8),
     "detector": detector,
+    "pyramid": pyramid,
 }
 
 

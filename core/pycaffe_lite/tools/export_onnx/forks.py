@@ -59,10 +59,14 @@ def _interp(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
     if any((part.start, part.stop) != (0, size) for part, size in zip(place, sizes, strict=True)):
         y = g.add("Slice", y, g.ints(*(part.start for part in place)), g.ints(*(part.stop for part in place)),
                   g.ints(2, 3))  # fmt: skip
-    if item.layer.resizing.same:
+    sizes, lengths = [part.stop - part.start for part in place], [top.length(2), top.length(3)]
+    # One row or column is repeated: OpenCV 5.0's Resize gives other values from run to run for an image of one pixel.
+    repeats = [length if size == 1 else 1 for size, length in zip(sizes, lengths, strict=True)]
+    if max(repeats) > 1:
+        y = g.add("Tile", y, g.ints(1, 1, *repeats))
+    if [size * repeat for size, repeat in zip(sizes, repeats, strict=True)] == lengths:
         return [y]
-    lengths = g.ints(top.length(2), top.length(3))
-    both = g.add("Concat", g.lengths(y, 0, 2), lengths, axis=0)
+    both = g.add("Concat", g.lengths(y, 0, 2), g.ints(*lengths), axis=0)
     return [g.add("Resize", y, "", "", both, mode="linear", coordinate_transformation_mode="align_corners")]
 
 
