@@ -303,6 +303,24 @@ def test_outputs_that_are_inputs_or_one_another() -> None:
     assert compare(net, exported).agrees
 
 
+@pytest.mark.parametrize("name", ["c/value", "c/0", "c/Conv", "c/value/before"])
+def test_inputs_that_are_called_like_what_is_made(name: str) -> None:
+    conv = "convolution_param { num_output: 2 kernel_size: 1 weight_filler { type: 'msra' } }"
+    text = inputs(**{name: [2, 3, 4, 4]}) + layer("c", "Convolution", [name], ["c/1"], conv)
+    text += layer("c", "Convolution", ["c/1"], ["c/value_2"], conv) + layer("c/1", "ReLU", ["c/value_2"], ["y"])
+    net = randomize(Net(net_param(text), TEST))
+    exported = export(net)
+    assert [value.name for value in exported.model.graph.input] == [name]
+    assert compare(net, exported).agrees
+
+
+def test_an_input_without_axes() -> None:
+    net = Net(net_param(inputs(x=[], z=[]) + layer("sum", "Eltwise", ["x", "z"], ["y"])), TEST)
+    exported = export(net)
+    assert not exported.dynamic
+    assert compare(net, exported).agrees
+
+
 # -- what goes wrong ----------------------------------------------------------------------------------------
 
 

@@ -129,7 +129,7 @@ def compare(net: Net, exported: Exported, inputs: Mapping[str, np.ndarray] | Non
     for name in net.inputs:
         given = (inputs or {}).get(name)
         net.blobs[name].data[...] = given if given is not None else kinds[name](net.blobs[name].shape, random)
-    feed = {name: np.ascontiguousarray(net.blobs[name].data, np.float32) for name in net.inputs}
+    feed = {name: np.array(net.blobs[name].data, np.float32, order="C") for name in net.inputs}
     steep = _bottoms_of_steep(net, exported)
     names = {*exported.outputs.values(), *(value for values in steep.values() for value in values)}
     results = run(_with_outputs(exported.model, names), feed, sorted(names))

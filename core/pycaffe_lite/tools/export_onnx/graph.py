@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,19 +87,24 @@ class Graph:
         ops: in the order they run.
         constants: values that are known.
         layer: the layer whose operations are added, after which they are called.
+        reserved: the names of the inputs, which nothing else may have.
     """
 
     opset: int
     ops: list[Op] = field(default_factory=list)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     layer: str = ""
+    reserved: Collection[str] = ()
     _names: Counter[str] = field(default_factory=Counter)
 
     def name(self, what: str = "") -> str:
         """A new name, for an operation or a value of the layer."""
         base = f"{self.layer}/{what}" if what else self.layer
-        self._names[base] += 1
-        return base if self._names[base] == 1 else f"{base}_{self._names[base]}"
+        while True:
+            self._names[base] += 1
+            name = base if self._names[base] == 1 else f"{base}_{self._names[base]}"
+            if name not in self.reserved:
+                return name
 
     def add(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
         """Adds an operation; returns the name of its output, of several a list."""

@@ -135,7 +135,7 @@ def _axis_of_rows(node: Node) -> int | None:
 
 
 def _make(net: Net, forms: Sequence[Form], opset: int, fold: bool, dynamic: bool) -> Exported:
-    graph, left = Graph(opset), iter(forms)
+    graph, left = Graph(opset, reserved=net.inputs), iter(forms)
     values: dict[int, str] = {}
     form_of: dict[str, Form] = {}
     made: list[list[str]] = []
