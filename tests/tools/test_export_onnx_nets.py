@@ -263,6 +263,19 @@ def test_folding_into_other_products(transpose: str) -> None:
     assert compare(net, exported).agrees
 
 
+@pytest.mark.parametrize("shape", [[2, 3, 4, 4], [2, 3], [2, 3, 4, 4, 4], [2, 3, 5, 3]])
+def test_folding_scale_into_a_normalization(shape: list[int]) -> None:
+    """Where there is no product before both; but not a Scale of another axis."""
+    axis = 3 if shape[-1] == 3 and len(shape) == 4 else 1
+    text = inputs(x=shape) + layer("bn", "BatchNorm", ["x"], ["y"])
+    text += layer("scale", "Scale", ["y"], ["y"], f"scale_param {{ axis: {axis} bias_term: true }}")
+    net = randomize(Net(net_param(text + layer("r", "ReLU", ["y"], ["z"])), TEST))
+    exported = export(net, fold=True)
+    more = [] if axis == 1 else ["Mul", "Add"]
+    assert [node.op_type for node in exported.model.graph.node] == ["BatchNormalization", *more, "Relu"]
+    assert compare(net, exported).agrees
+
+
 def test_what_somebody_reads_is_not_folded() -> None:
     conv = "convolution_param { num_output: 2 kernel_size: 1 weight_filler { type: 'msra' } }"
     text = inputs(x=[2, 3, 4, 4]) + layer("conv", "Convolution", ["x"], ["conv"], conv)

@@ -160,7 +160,7 @@ def _make(net: Net, forms: Sequence[Form], opset: int, fold: bool, dynamic: bool
     outputs = {called[name]: form for name, form in forms_of_outputs.items()}
     made = [[renamed.get(name, name) for name in names] for names in made]
     if fold:
-        fold_graph(graph, set(outputs))
+        fold_graph(graph, set(outputs), {renamed.get(name, name): form.axes for name, form in form_of.items()})
     return Exported(_model(net, graph, outputs, dynamic), made, called, dynamic)
 
 
@@ -226,6 +226,9 @@ def _model(net: Net, graph: Graph, outputs: dict[str, Form], dynamic: bool) -> A
     onnx = _onnx()
     from onnx import TensorProto, helper, numpy_helper
 
+    if sum(array.nbytes for array in graph.constants.values()) > LARGEST:
+        raise CaffeError(f'The parameters of "{net.name}" take more than 2 GiB, which no ONNX file holds.')
+
     def value(name: str, shape: Sequence[int | str]) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
 
@@ -242,8 +245,6 @@ def _model(net: Net, graph: Graph, outputs: dict[str, Form], dynamic: bool) -> A
     used = {name for op in graph.ops for name in op.inputs} | set(outputs)
     constants = [numpy_helper.from_array(np.array(array, order="C"), name) for name, array in graph.constants.items()
                  if name in used]  # fmt: skip
-    if sum(array.nbytes for array in graph.constants.values()) > LARGEST:
-        raise CaffeError(f'The parameters of "{net.name}" take more than 2 GiB, which no ONNX file holds.')
     made = helper.make_graph(nodes, net.name or "net", inputs, results, constants)
     model = helper.make_model(
         made, producer_name="pycaffe-lite", opset_imports=[helper.make_opsetid("", graph.opset)],
