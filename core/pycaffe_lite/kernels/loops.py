@@ -14,9 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-NONE = 255
-"""The winner of a window in which no pixel equals the maximum."""
-
 TOGETHER = 64
 """Rows that are summed on their own: a long sum, one by one, would lose digits."""
 
@@ -37,7 +34,7 @@ class Loop(NamedTuple):
 
 LOOPS: list[Loop] = []
 
-IMAGES, MATRIX, VECTOR, WINNERS = "T[:,:,:,::1]", "T[:,::1]", "T[::1]", "uint8[:,:,:,::1]"
+IMAGES, MATRIX, VECTOR = "T[:,:,:,::1]", "T[:,::1]", "T[::1]"
 SIX, FOUR, TWO = (", ".join(["int64"] * n) for n in (6, 4, 2))
 
 
@@ -54,57 +51,29 @@ def declared(*types: str) -> Callable[[Callable[..., None]], Callable[..., None]
 # -- pooling: windows of KH x KW pixels, SH and SW apart, the first one PH and PW before the image ---------------------
 
 
-@declared(IMAGES, IMAGES, WINNERS, SIX, "float64")
-def max_forward(
-    image: Array, out: Array, winner: Array, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int, least: float
+@declared(IMAGES, IMAGES, IMAGES, IMAGES, SIX)
+def max_backward(
+    image: Array, image_diff: Array, out: Array, diff: Array, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int
 ) -> None:
-    """out = the largest of the window and `least`; winner = the first tap that has it, NONE for not a number."""
+    """image_diff = what the windows give a pixel that is the first of theirs to equal the maximum."""
     height, width, channels = image.shape[1:]
-    start = out.dtype.type(least)
+    zero = diff.dtype.type(0)
+    image_diff[:] = zero
+    left_over = np.empty(channels, diff.dtype)
     for n in range(out.shape[0]):
         for y in range(out.shape[1]):
             top = y * sh - ph
             for x in range(out.shape[2]):
                 left = x * sw - pw
-                best, won = out[n, y, x], winner[n, y, x]
-                rows, columns = (max(top, 0), min(top + kh, height)), (max(left, 0), min(left + kw, width))
-                best[:], won[:] = start, NONE
-                if rows[0] < rows[1] and columns[0] < columns[1]:
-                    pixel, tap = image[n, rows[0], columns[0]], np.uint8((rows[0] - top) * kw + columns[0] - left)
-                    for c in range(channels):
-                        value = pixel[c]
-                        best[c] = start if value < start else value
-                        won[c] = tap if value >= start else np.uint8(NONE)
-                for i in range(rows[0], rows[1]):
-                    for j in range(columns[0], columns[1]):
-                        pixel, tap = image[n, i, j], np.uint8((i - top) * kw + j - left)
-                        for c in range(channels):
-                            value = pixel[c]
-                            better = value > best[c]
-                            nan = value != value  # noqa: PLR0124
-                            best[c] = value if better | nan else best[c]
-                            won[c] = np.uint8(NONE) if nan else (tap if better else won[c])
-
-
-@declared(IMAGES, IMAGES, WINNERS, SIX)
-def max_backward(
-    image_diff: Array, diff: Array, winner: Array, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int
-) -> None:
-    """image_diff = what the windows that a pixel has won give it."""
-    height, width, channels = image_diff.shape[1:]
-    zero = diff.dtype.type(0)
-    image_diff[:] = zero
-    for n in range(diff.shape[0]):
-        for y in range(diff.shape[1]):
-            top = y * sh - ph
-            for x in range(diff.shape[2]):
-                left = x * sw - pw
-                share, won = diff[n, y, x], winner[n, y, x]
+                best = out[n, y, x]
+                left_over[:] = diff[n, y, x]
                 for i in range(max(top, 0), min(top + kh, height)):
                     for j in range(max(left, 0), min(left + kw, width)):
-                        pixel, tap = image_diff[n, i, j], np.uint8((i - top) * kw + j - left)
+                        value, pixel = image[n, i, j], image_diff[n, i, j]
                         for c in range(channels):
-                            pixel[c] += share[c] if won[c] == tap else zero
+                            wins, share = value[c] == best[c], left_over[c]
+                            pixel[c] += share if wins else zero
+                            left_over[c] = zero if wins else share
 
 
 @declared(IMAGES, IMAGES, MATRIX, SIX)

@@ -7,8 +7,6 @@ behind them (P = 1), as they lie in memory. Results are the same whatever the pi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +15,6 @@ from pycaffe_lite import rng
 from pycaffe_lite.blob import Array
 from pycaffe_lite.kernels.choice import compiled
 from pycaffe_lite.kernels.copying import Index, along, border, dense, dense_to_write
-from pycaffe_lite.kernels.loops import NONE as NO_WINNER
 from pycaffe_lite.kernels.windows import Window
 from pycaffe_lite.memory import BOOL, Loans, borrow, borrow_like
 
@@ -163,7 +160,7 @@ class MaxPooling(PoolingMethod):
     each maximum is repeated for all pixels of its stride, and whole rows are compared at once. A match counts
     `last` less the pixel's distance from the window's corner; the largest count is the first match.
 
-    The compiled loops keep the winners' taps from the forward pass, a byte each, for windows of less than 256 taps.
+    The compiled loop does the same pixel by pixel. The forward pass has none: NumPy's maximum of whole rows is faster.
     """
 
     def __init__(self, window: Window, sizes: Sequence[int], count: Sequence[int], dtype: np.dtype) -> None:
@@ -177,22 +174,8 @@ class MaxPooling(PoolingMethod):
         self.last = (window.kernel[0] - 1) * sizes[1] + window.kernel[1]
         self.code_type = np.dtype(np.uint8 if self.last < 256 else np.uint16 if self.last < 65536 else np.uint32)
         self.classes: list[tuple[slice, slice, Indices]] = []
-        self.winners = np.empty(0, np.uint8)
-
-    def _loops(self) -> Any:
-        return compiled(self.dtype) if prod(self.window.kernel) <= NO_WINNER else None
-
-    def prepare(self, out: Array) -> None:
-        if self._loops() and self.winners.shape != out.shape:
-            self.winners = np.full(out.shape, NO_WINNER, np.uint8)
 
     def forward(self, image: Array, out: Array, cut: slice) -> None:
-        if loops := self._loops():
-            least = -np.inf if all(self.begins) else LEAST
-            with Loans() as loans, dense_to_write(out) as target:
-                pixels, winners = _planes(dense(image, loans)), _planes(self.winners[cut])
-                loops.max_forward(pixels, _planes(target), winners, *self.geometry, least)
-            return
         self.reduce(np.maximum, LEAST, image, out)
 
     def write_indices(self, image: Array, out: Array, indices: Array) -> None:
@@ -209,7 +192,7 @@ class MaxPooling(PoolingMethod):
 
     def prepare_backward(self, shape: tuple[int, ...]) -> None:
         """Sorts the windows into classes that do not overlap, whose diffs can be written all at once."""
-        if self.classes or self._loops():
+        if self.classes or compiled(self.dtype):
             return
         repeats = [-(-kernel // stride) for kernel, stride in zip(self.window.kernel, self.window.stride, strict=True)]
         self.classes = [
@@ -246,10 +229,10 @@ class MaxPooling(PoolingMethod):
         )
 
     def backward(self, image: Array, image_diff: Array, out: Array, diff: Array, cut: slice) -> None:
-        if loops := self._loops():
+        if loops := compiled(self.dtype):
             with Loans() as loans, dense_to_write(image_diff) as target:
-                share, winners = _planes(dense(diff, loans)), _planes(self.winners[cut])
-                loops.max_backward(_planes(target), share, winners, *self.geometry)
+                pixels, maxima, share = (_planes(dense(array, loans)) for array in (image, out, diff))
+                loops.max_backward(pixels, _planes(target), maxima, share, *self.geometry)
             return
         with Loans() as loans, dense_to_write(image_diff) as target:
             code = self._winners(image, out, loans)

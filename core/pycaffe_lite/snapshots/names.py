@@ -100,13 +100,22 @@ def weights_beside(state: str) -> str:
 
 def list_snapshots(prefix: str) -> list[tuple[int, Names]]:
     """The snapshots of a prefix whose state and weights are there, the newest first."""
+    return [(iteration, files) for iteration, files in _states(prefix) if os.path.isfile(files.weights)]
+
+
+def states_without_weights(prefix: str) -> list[str]:
+    """The states of a prefix from which no run can go on because their weights are gone, the newest first."""
+    return [files.state for _, files in _states(prefix) if not os.path.isfile(files.weights)]
+
+
+def _states(prefix: str) -> list[tuple[int, Names]]:
     folder, base = os.path.split(prefix)
     form = re.compile(re.escape(base) + r"_iter_(\d{1,10})\.solverstate(\.h5)?")
     found = []
     for entry in _entries(folder):
         if match := form.fullmatch(entry):
             files = names(prefix, int(match[1]), match[2] or "")
-            if files.state == os.path.join(folder, entry) and os.path.isfile(files.weights):
+            if files.state == os.path.join(folder, entry):
                 found.append((int(match[1]), files))
     return sorted(found, reverse=True)
 

@@ -25,7 +25,15 @@ from pycaffe_lite.paths import find_file
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
 from pycaffe_lite.proto.printer import to_text
 from pycaffe_lite.proto.text import parse
-from pycaffe_lite.snapshots.names import list_snapshots, names, remove_leftovers, resume_of, state_of, weights_beside
+from pycaffe_lite.snapshots.names import (
+    list_snapshots,
+    names,
+    remove_leftovers,
+    resume_of,
+    state_of,
+    states_without_weights,
+    weights_beside,
+)
 from pycaffe_lite.words import short
 from pycaffe_lite.writing import FileSet, checksum, write_atomically
 
@@ -213,6 +221,9 @@ def restore_newest(prefix: str, restore: Callable[[str], None]) -> bool:
     """
     remove_leftovers(prefix)
     snapshots = list_snapshots(prefix)
+    alone = states_without_weights(prefix)
+    for state in alone:
+        log.warning(f"{state} is passed over: expected its weights beside it, of the same name, got no such file.")
     for _, files in snapshots:
         try:
             log.info(f"Resuming from {files.state}", "caffe.cpp:235")
@@ -220,10 +231,11 @@ def restore_newest(prefix: str, restore: Callable[[str], None]) -> bool:
             return True
         except FileError as problem:
             log.warning(f"{problem} The snapshot before it is tried.")
-    if snapshots:
+    if snapshots or alone:
         raise CaffeError(
-            f"None of the {len(snapshots)} snapshot(s) of {prefix} can be used, for the reasons given; give one with "
-            "--snapshot FILE, or start from the beginning with another snapshot_prefix, which leaves them as they are."
+            f"None of the {len(snapshots) + len(alone)} snapshot(s) of {prefix} can be used, for the reasons given; "
+            "give one with --snapshot FILE, or start from the beginning with another snapshot_prefix, which leaves "
+            "them as they are."
         )
     log.info(f"There is no snapshot of {prefix} yet; training starts from the beginning.")
     return False

@@ -111,6 +111,23 @@ def test_auto_does_not_start_anew_over_damaged_snapshots() -> None:
     assert len(files()) == 9
 
 
+def test_auto_tells_of_states_whose_weights_are_gone() -> None:
+    Command(*TRAIN)
+    whole = final()
+    Path("s_iter_12.caffemodel").unlink()
+    command = Command(*TRAIN, "--snapshot=auto")
+    assert command.warned == [
+        "s_iter_12.solverstate is passed over: expected its weights beside it, of the same name, got no such file."
+    ]
+    assert "Resuming from s_iter_10.solverstate" in command.said
+    assert final() == whole
+    for name in files("*.caffemodel"):
+        Path(name).unlink()
+    command = Command(*TRAIN, "--snapshot=auto")
+    assert command.status == 1
+    assert command.sentence().startswith("None of the 3 snapshot(s) of s can be used")
+
+
 def test_auto_goes_on_from_snapshots_that_were_moved(folder: Path) -> None:
     """The states name weights in a folder that is gone, or that another run has written to since."""
     (folder / "old").mkdir()
