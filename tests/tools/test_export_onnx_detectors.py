@@ -142,11 +142,11 @@ def test_what_cannot_be_chosen(detection: str, sentence: str) -> None:
 # -- in two stages ------------------------------------------------------------------------------------------
 
 
-def two_stages(proposals: str, pooling: str, batch: int = 1) -> Net:
-    text = inputs(data=[batch, 3, 48, 64], im_info=[1, 3]) + conv("map", "data", 8, "kernel_size: 5 stride: 8 pad: 2")
+def two_stages(proposals: str, pooling: str, more: str = "") -> Net:
+    text = inputs(data=[1, 3, 48, 64], im_info=[1, 3]) + conv("map", "data", 8, "kernel_size: 5 stride: 8 pad: 2")
     text += conv("scores", "map", 18) + conv("shifts", "map", 36) + proposals + pooling
     text += layer("fc", "InnerProduct", ["part"], ["fc"], f"inner_product_param {{ num_output: 5 {MSRA} }}")
-    return Net(net_param(text), TEST)
+    return Net(net_param(text + more), TEST)
 
 
 PYTHON = layer("rois", "Python", ["scores", "shifts", "im_info"], ["rois"],
@@ -176,6 +176,12 @@ def test_proposals_and_their_parts(proposals: str, parts: str) -> None:
         net.blobs["data"].reshape(2, 3, 48, 64)
         assert compare(net, exported).agrees
         assert set(net.blobs["rois"].data[:, 0]) == {0, 1}
+
+
+def test_a_length_that_would_have_to_be_known_before() -> None:
+    cut = layer("cut", "Slice", ["fc"], ["some", "others"], "slice_param { axis: 0 slice_point: 4 }")
+    with pytest.raises(CaffeError, match=r'layer "cut" \(Slice\): it needs a length that is known only when the net'):
+        export(two_stages(FORK, LARGEST, cut))
 
 
 def test_boxes_that_are_an_input() -> None:
