@@ -18,7 +18,7 @@ from pycaffe_lite.proto.printer import to_text
 from pycaffe_lite.proto.text import parse
 from pycaffe_lite.tools.deploy import deploy
 from pycaffe_lite.tools.export_onnx import Exported, compare, export, read_inputs
-from pycaffe_lite.tools.export_onnx.compare import difference
+from pycaffe_lite.tools.export_onnx.compare import difference, run
 from pycaffe_lite.tools.export_onnx.converters import CONVERT
 from rigs.deploy_nets import squeezenet, vgg16
 from rigs.layer_cases.table import Case, all_cases
@@ -124,6 +124,27 @@ def test_each_layer(kind: str, case: Case, opset: int) -> None:
 
 def test_what_is_not_there_is_in_the_table() -> None:
     assert {(kind, case.name) for kind, case in CASES} >= NOT_THERE
+
+
+@pytest.mark.parametrize("size", [6, 7, 9, 12])
+@pytest.mark.parametrize("pool", ["MAX", "AVE"])
+@pytest.mark.parametrize(
+    "window", ["kernel_size: 1 stride: 2", "kernel_size: 2 stride: 5", "kernel_size: 2 stride: 3 pad: 1"]
+)
+def test_windows_beyond_the_image(window: str, pool: str, size: int) -> None:
+    """Caffe rounds the number of windows up, so that a stride larger than the kernel may leave the last one empty."""
+    text = inputs(x=[2, 3, size, 6]) + layer("p", "Pooling", ["x"], ["y"], f"pooling_param {{ pool: {pool} {window} }}")
+    net = Net(net_param(text), TEST)
+    exported = export(net)
+    x = np.random.default_rng(2).normal(size=(2, 3, size, 6)).astype(np.float32)
+    ours = net.forward(x=x)["y"]
+    np.testing.assert_allclose(run(exported.model, {"x": x}, ["y"])["y"], ours, rtol=1e-5, atol=1e-6)
+
+
+def test_a_window_beyond_the_image_has_no_index() -> None:
+    pooling = layer("p", "Pooling", ["x"], ["y", "at"], "pooling_param { kernel_size: 1 stride: 2 }")
+    with pytest.raises(CaffeError, match="a last window lies beyond the image, where ONNX has no index"):
+        export(Net(net_param(inputs(x=[2, 3, 6, 6]) + pooling), TEST))
 
 
 # -- nets ---------------------------------------------------------------------------------------------------

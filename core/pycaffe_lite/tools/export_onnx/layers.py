@@ -54,6 +54,8 @@ def _pooling(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
     bottom, indexed = item.bottoms[0], len(item.tops) > 1 and item.read[1]
     if not indexed:
         return [pool(g, x[0], item.layer, bottom, item.tops[0])] * len(item.tops)
+    if _is_beyond(item.layer, bottom, item.tops[0]):
+        raise item.cannot("a last window lies beyond the image, where ONNX has no index for its second top.")
     y, places = pool(g, x[0], item.layer, bottom, item.tops[0], places=True)
     # ONNX counts through all images and channels, Caffe through a plane.
     plane = prod(bottom.length(axis) for axis in range(2, bottom.axes))
@@ -69,11 +71,12 @@ def pool(g: Graph, x: str, layer: Any, bottom: Form, top: Form, places: bool = F
     window: Window = layer.window
     axes = range(2, 2 + len(window.kernel))
     size, count = ([form.length(axis) for axis in axes] for form in (bottom, top))
-    # As much behind the image as the last window needs, which Caffe's rounding up may let reach beyond its pad.
-    ends = [
-        max(0, (n - 1) * s + k - length - p)
-        for n, s, k, length, p in zip(count, window.stride, window.kernel, size, window.pad, strict=True)
-    ]
+    ends = _ends(layer, bottom, top)
+    if _is_beyond(layer, bottom, top):
+        rest = [0] * len(ends)
+        lowest = float(np.finfo(np.float32).min) if layer.kind == "MAX" else 0.0
+        x = g.add("Pad", x, g.ints(0, 0, *rest, 0, 0, *ends), g.constant(lowest))
+        ends = rest
     stride = [s if n > 1 else 1 for n, s in zip(count, window.stride, strict=True)]
     common: dict[str, Any] = {"kernel_shape": list(window.kernel), "strides": stride, "pads": [*window.pad, *ends]}
     if layer.kind == "MAX":
@@ -81,9 +84,26 @@ def pool(g: Graph, x: str, layer: Any, bottom: Form, top: Form, places: bool = F
     y = g.add("AveragePool", x, count_include_pad=1, **common)
     shares = np.ones(())
     for n, s, k, p, length in zip(count, window.stride, window.kernel, window.pad, size, strict=True):
-        shares = shares[..., None] * _counted(n, s, k, p, length)
+        shares = shares[..., None] * _counted(n, s, k, p, length).astype(np.float64)
     full = np.prod(window.kernel)
-    return y if (shares == full).all() else g.add("Mul", y, g.constant((full / shares)[None, None]))
+    factors = np.divide(full, shares, out=np.zeros_like(shares), where=shares > 0)
+    return y if (factors == 1).all() else g.add("Mul", y, g.constant(factors[None, None]))
+
+
+def _ends(layer: Any, bottom: Form, top: Form) -> list[int]:
+    """As much behind the image as the last window needs, which Caffe's rounding up may let reach beyond its pad."""
+    window: Window = layer.window
+    lengths = [(bottom.length(axis), top.length(axis)) for axis in range(2, 2 + len(window.kernel))]
+    return [
+        max(0, (n - 1) * s + k - size - p)
+        for (size, n), s, k, p in zip(lengths, window.stride, window.kernel, window.pad, strict=True)
+    ]
+
+
+def _is_beyond(layer: Any, bottom: Form, top: Form) -> bool:
+    """Whether the last window of some axis has no pixel, as when the stride is larger than the kernel; ONNX's pads are
+    smaller than that."""
+    return any(end >= k for end, k in zip(_ends(layer, bottom, top), layer.window.kernel, strict=True))
 
 
 def _weighted_pool(g: Graph, x: str, layer: Any, bottom: Form, top: Form) -> Any:
@@ -98,7 +118,7 @@ def _weighted_pool(g: Graph, x: str, layer: Any, bottom: Form, top: Form) -> Any
 def _counted(count: int, stride: int, kernel: int, pad: int, size: int) -> np.ndarray:
     """How many pixels of each window Caffe divides by: those up to one pad past the edge."""
     starts = np.arange(count) * stride - pad
-    return np.minimum(starts + kernel, size + pad) - starts
+    return np.maximum(np.minimum(starts + kernel, size + pad) - starts, 0)
 
 
 @converts("SPP")
