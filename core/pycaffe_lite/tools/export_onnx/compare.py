@@ -23,9 +23,8 @@ from pycaffe_lite.words import short
 
 TOLERANCE = 1e-4
 
-ROUNDING, SHARE = float(np.finfo(np.float32).eps), 1e-2
-"""A rounding of 1, to which onnxruntime computes a Sigmoid however small its values are; and what share of the largest
-value such a difference may be."""
+ROUNDING = float(np.finfo(np.float32).eps)
+"""A rounding of 1, to which onnxruntime computes a Sigmoid, however small its values are."""
 
 STEEP = {
     "ArgMax",
@@ -49,16 +48,18 @@ class Difference:
         name: the output.
         largest: the largest absolute difference.
         relative: that over the largest absolute value; infinite if only one of them is finite somewhere.
+        allowed: an absolute difference that is none.
     """
 
     name: str
     largest: float
     relative: float
+    allowed: float = 0.0
 
     @property
     def agrees(self) -> bool:
-        """Whether it is at most TOLERANCE, relatively, or a ROUNDING of 1 and a small SHARE of the largest value."""
-        return self.relative <= TOLERANCE or (self.largest <= ROUNDING and self.relative <= SHARE)
+        """Whether it is at most TOLERANCE, relatively, or allowed."""
+        return self.relative <= TOLERANCE or self.largest <= self.allowed
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,11 @@ def compare(net: Net, exported: Exported, inputs: Mapping[str, np.ndarray] | Non
         with _replaced(node.bottoms, [results[value] for value in steep.get(id(node), ())]):
             node.forward()
         wanted += [(node.name, value, blob.data.copy()) for value, blob in zip(values, node.tops, strict=True) if value]
-    outputs = [difference(name, net.blobs[name].data, results[new]) for name, new in exported.outputs.items()]
+    allowed = _allowed(exported.model)
+    outputs = [
+        difference(name, net.blobs[name].data, results[new], allowed.get(new, 0.0))
+        for name, new in exported.outputs.items()
+    ]
     if all(output.agrees for output in outputs):
         return Comparison(outputs)
     return Comparison(outputs, next(_differing(exported.model, feed, wanted), ""))
@@ -175,7 +180,12 @@ def _replaced(blobs: Sequence[Blob], values: Sequence[np.ndarray]) -> Iterator[N
         blob.data[...] = value
 
 
-def difference(name: str, ours: np.ndarray, theirs: np.ndarray) -> Difference:
+def _allowed(model: Any) -> dict[str, float]:
+    """Absolute differences of a model's values that are none."""
+    return {name: ROUNDING for node in model.graph.node if node.op_type == "Sigmoid" for name in node.output}
+
+
+def difference(name: str, ours: np.ndarray, theirs: np.ndarray, allowed: float = 0.0) -> Difference:
     """How far two arrays lie apart; where both are the same, infinite or nan, they do not."""
     if ours.shape != theirs.shape:
         return Difference(name, np.inf, np.inf)
@@ -186,16 +196,16 @@ def difference(name: str, ours: np.ndarray, theirs: np.ndarray) -> Difference:
         scale = float(np.abs(np.where(np.isfinite(ours), ours, 0)).max(initial=0))
     if np.isnan(largest):
         return Difference(name, np.inf, np.inf)
-    return Difference(name, largest, largest / scale if scale else largest)
+    return Difference(name, largest, largest / scale if scale else largest, allowed)
 
 
 def _differing(model: Any, feed: Mapping[str, np.ndarray], wanted: list[tuple[str, str, np.ndarray]]) -> Iterator[str]:
     """The layers whose values differ, in order; those that folding has taken away are passed over."""
     there = {name for node in model.graph.node for name in node.output}
     names = [name for name in dict.fromkeys(value for _, value, _ in wanted) if name in there]
-    theirs = run(_with_outputs(model, names), feed, names)
+    theirs, allowed = run(_with_outputs(model, names), feed, names), _allowed(model)
     for layer, value, ours in wanted:
-        if value in theirs and not difference(value, ours, theirs[value]).agrees:
+        if value in theirs and not difference(value, ours, theirs[value], allowed.get(value, 0.0)).agrees:
             yield layer
 
 
