@@ -110,9 +110,9 @@ def cifar10_full(batch: int = 100) -> str:
     return net.text()
 
 
-def caffenet(batch: int = 16) -> str:
+def caffenet(batch: int = 16, size: int = 227, classes: int = 1000, width: float = 1) -> str:
     """CaffeNet, that is AlexNet with pooling before normalization (Krizhevsky et al. 2012)."""
-    net = Writer("CaffeNet", batch, 227, 1000)
+    net = Writer("CaffeNet", batch, size, classes, width)
     x = net.lrn("norm1", net.pool("pool1", net.relu(net.conv("conv1", "data", 96, 11, 4)), "MAX", 3, 2))
     x = net.lrn("norm2", net.pool("pool2", net.relu(net.conv("conv2", x, 256, 5, pad=2, group=2)), "MAX", 3, 2))
     x = net.relu(net.conv("conv3", x, 384, 3, pad=1))

@@ -9,6 +9,8 @@ import click
 from pycaffe_lite_cli.options import quiet_option, start
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from pycaffe_lite.net import Net
     from pycaffe_lite.tools.export_onnx import Exported
 
@@ -47,32 +49,36 @@ def export_onnx(
     from pycaffe_lite import log
     from pycaffe_lite.net import Net
     from pycaffe_lite.phase import TEST
-    from pycaffe_lite.tools.export_onnx import export, has_runtime
+    from pycaffe_lite.tools.export_onnx import export, has_runtime, read_inputs
     from pycaffe_lite.writing import check_output, write_atomically
 
     start(None, None, quiet=True)
     check_output(output)
     if check and not has_runtime():
         raise click.UsageError("--check needs onnxruntime: pip install onnxruntime; or leave it out with --no-check.")
+    check = has_runtime() if check is None else check
+    if given and not check:
+        raise click.UsageError("--input is for the check: leave it out, or install onnxruntime and ask for --check.")
     net = Net(model, phase=TEST)
     try:
+        inputs = read_inputs(given, net) if given else None
         for path in weights.split(","):
             net.copy_from(path)
         start(None, None, quiet)
         exported = export(net, opset, fold)
         write_atomically(output, [exported.model.SerializeToString()])
         log.info(f"Wrote {output}, for {'any batch size' if exported.dynamic else 'one batch size'}.")
-        if check or (check is None and has_runtime()):
-            _check(net, exported, given)
+        if check:
+            _check(net, exported, inputs)
     finally:
         net.close()
 
 
-def _check(net: Net, exported: Exported, given: str | None) -> None:
+def _check(net: Net, exported: Exported, inputs: dict[str, np.ndarray] | None) -> None:
     from pycaffe_lite.errors import CaffeError
-    from pycaffe_lite.tools.export_onnx import compare, read_inputs
+    from pycaffe_lite.tools.export_onnx import compare
 
-    found = compare(net, exported, read_inputs(given, net) if given else None)
+    found = compare(net, exported, inputs)
     for output in found.outputs:
         click.echo(f"{output.name}: largest difference {output.largest:.3g}, relative {output.relative:.3g}")
     if not found.agrees:

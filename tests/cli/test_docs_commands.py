@@ -1,4 +1,4 @@
-"""The commands of README and of docs/tutorial.md run as they stand there, and give what is said."""
+"""The commands of README and of pages in docs/ run as they stand there, and give what is said."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pycaffe_lite.phase import TRAIN
 from rigs import ROOT
 from rigs.cli_rig import Command
 
-README, TUTORIAL = ROOT / "README.md", ROOT / "docs" / "tutorial.md"
+README, TUTORIAL, ONNX = ROOT / "README.md", ROOT / "docs" / "tutorial.md", ROOT / "docs" / "onnx.md"
 LONG = ("train --solver configs/lenet/lenet_solver.prototxt", "train --solver solver.prototxt", "test --model")
 """What takes minutes, or shows an error."""
 
@@ -46,8 +46,10 @@ def clone(here: Path) -> Path:
     return here
 
 
-@pytest.mark.parametrize(("page", "least"), [(README, 3), (TUTORIAL, 7)], ids=["README", "tutorial"])
+@pytest.mark.parametrize(("page", "least"), [(README, 3), (TUTORIAL, 7), (ONNX, 3)], ids=["README", "tutorial", "onnx"])
 def test_the_commands_run(page: Path, least: int, clone: Path) -> None:
+    if page == ONNX:
+        pytest.importorskip("onnx")
     found = commands(page)
     assert len(found) >= least
     for line in found:
@@ -80,7 +82,7 @@ def test_the_update_by_hand() -> None:
     assert result.stdout.strip() == re.findall(r"# (\[.*\])$", code, re.MULTILINE)[0]
 
 
-@pytest.mark.parametrize("page", [README, TUTORIAL], ids=["README", "tutorial"])
+@pytest.mark.parametrize("page", [README, TUTORIAL, ONNX], ids=["README", "tutorial", "onnx"])
 def test_what_the_links_lead_to_is_there(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
     assert links

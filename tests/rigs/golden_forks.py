@@ -22,13 +22,18 @@ def cases() -> list[str]:
 
 
 class Golden:
-    """A net, and what the fork computes with it."""
+    """A net, and what the fork computes with it.
 
-    def __init__(self, case: str) -> None:
+    Args:
+        case: its folder.
+        phase: the net's; default: that of the case.
+    """
+
+    def __init__(self, case: str, phase: int | None = None) -> None:
         self.exact = case.split("/", maxsplit=1)[0] in MOVES or case.startswith("ROIPooling/")
         with np.load(FOLDER / case / "golden.npz") as arrays:
             self.arrays = {name: array for name, array in arrays.items() if name != "phase"}
-            phase = PHASES[str(arrays["phase"])]
+            phase = PHASES[str(arrays["phase"])] if phase is None else phase
         self.net = Net(str(FOLDER / case / "net.prototxt"), phase)
 
     def _under(self, prefix: str) -> list[tuple[str, np.ndarray]]:
@@ -39,21 +44,25 @@ class Golden:
         blobs = self.net.params[layer[0]] if layer else next(iter(self.net.params.values()))
         return blobs[int(index)]
 
-    def _same(self, name: str, ours: np.ndarray, expected: np.ndarray, exact: bool = False) -> None:
+    def same(self, name: str, ours: np.ndarray, expected: np.ndarray, exact: bool = False) -> None:
         assert ours.shape == expected.shape, name
         tolerance = {"rtol": 0, "atol": 0} if exact else {"rtol": 1e-4, "atol": 1e-5}
         np.testing.assert_allclose(ours, expected, **tolerance, err_msg=name)
 
-    def check(self) -> None:
+    def fill(self) -> None:
+        """Sets parameters and inputs."""
         for name, value in self._under("param/"):
             self._param(name).data[...] = value
         for name, value in self._under("in/"):
             self.net.blobs[name].data[...] = value
+
+    def check(self) -> None:
+        self.fill()
         self.net.forward()
         for name, expected in self._under("top/"):
-            self._same(f"top/{name}", self.net.blobs[name].data, expected, self.exact)
+            self.same(f"top/{name}", self.net.blobs[name].data, expected, self.exact)
         for name, expected in self._under("paramafter/"):
-            self._same(f"paramafter/{name}", self._param(name).data, expected)
+            self.same(f"paramafter/{name}", self._param(name).data, expected)
         if self._under("topdiff/"):
             self._check_backward()
 
@@ -63,6 +72,6 @@ class Golden:
             self.net.blobs[name].diff[...] = value
         self.net.backward()
         for name, expected in self._under("bottomdiff/"):
-            self._same(f"bottomdiff/{name}", self.net.blobs[name].diff, expected)
+            self.same(f"bottomdiff/{name}", self.net.blobs[name].diff, expected)
         for name, expected in self._under("paramdiff/"):
-            self._same(f"paramdiff/{name}", self._param(name).diff, expected)
+            self.same(f"paramdiff/{name}", self._param(name).diff, expected)

@@ -77,14 +77,14 @@ class BatchNorm(Layer):
     def prepare(self, x: Array) -> list[np.ndarray]:
         """Mean and inverse standard deviation of each channel; takes x into the stored sums unless those are used."""
         if self.use_global_stats:
-            mean, variance = self._stored()
+            mean, variance = self.stored()
         else:
             mean, variance = mean_and_variance(self.channels, x)
             self._update_sums(mean, variance)
         self.inverse_std = 1 / np.sqrt(variance + self.eps)
         return [mean, self.inverse_std]
 
-    def _stored(self) -> tuple[np.ndarray, np.ndarray]:
+    def stored(self) -> tuple[np.ndarray, np.ndarray]:
         """The stored mean and variance, in double precision."""
         weight = float(self.blobs[2].data[0])
         factor = 0.0 if weight == 0 else 1 / weight

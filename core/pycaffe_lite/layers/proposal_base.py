@@ -100,7 +100,7 @@ class ProposalBase(Layer):
         how, (height, width) = self.how, scores.shape[1:]
         flat = scores.transpose(1, 2, 0).reshape(-1)
         codes = shifts.transpose(1, 2, 0).reshape(-1, 4)
-        boxes = _shifted(self._anchors(height, width).astype(codes.dtype), codes)
+        boxes = _shifted(self.all_anchors(height, width).astype(codes.dtype), codes)
         limits = np.array([info[1] - 1, info[0] - 1] * 2, boxes.dtype)
         boxes = np.maximum(np.minimum(boxes, limits), 0)
         least = how.least * np.array([info[3] if len(info) > 3 else info[2], info[2]])
@@ -109,7 +109,7 @@ class ProposalBase(Layer):
         stay = order[suppress(boxes[order], how.threshold, most=how.after or -1, ends=1)]
         return boxes[stay], flat[stay]
 
-    def _anchors(self, height: int, width: int) -> Array:
+    def all_anchors(self, height: int, width: int) -> Array:
         """All anchors of a map, by row, column, ratio and scale: (H W anchors) x 4."""
         places = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1) * self.how.stride
         corners = np.concatenate([places, places], axis=-1)

@@ -123,6 +123,10 @@ for name, fields, top in (
         )
     )
 
+for name, shape in (("from-one-place", (2, 4, 1, 1)), ("from-a-row", (2, 4, 1, 5))):
+    text = one("Interp", "interp_param { height: 3 width: 5 }")
+    add(Case(text=text, bottoms=(shape,), tops=((2, 4, 3, 5),), name=name))
+
 # -- normalizing ---------------------------------------------------------------------------------------------
 
 SEGNET = "scale_filler { value: 1 } shift_filler { value: 0 }"

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 
 from pycaffe_lite.tools.export_onnx.graph import Graph, Op
 
-_PRODUCTS = ("Conv", "ConvTranspose", "Gemm")
+_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "BatchNormalization")
 
 
-def fold(graph: Graph, outputs: set[str]) -> None:
-    """Puts BatchNormalization, and Mul and Add by channels, into the product before them, as long as nobody else
-    reads what lies between.
+def fold(graph: Graph, outputs: set[str], axes: Mapping[str, int]) -> None:
+    """Puts BatchNormalization, and Mul and Add by channels, into the product before them, or where there is none, Mul
+    and Add into BatchNormalization, as long as nobody else reads what lies between.
 
     Args:
         graph: the graph, which changes.
         outputs: the values that stay.
+        axes: how many axes the layers' values have.
     """
     while True:
         readers = Counter(value for op in graph.ops for value in op.inputs)
@@ -29,7 +31,7 @@ def fold(graph: Graph, outputs: set[str]) -> None:
             between = source.outputs[0]
             if readers[between] != 1 or any(readers[name] > 1 for name in source.inputs[1:]):
                 continue
-            factors = _factors(graph, op, between, source)
+            factors = _factors(graph, op, between, source, axes)
             if factors is not None:
                 _scale(graph, source, *factors)
                 source.outputs = op.outputs
@@ -41,8 +43,17 @@ def fold(graph: Graph, outputs: set[str]) -> None:
             return
 
 
-def _factors(graph: Graph, op: Op, value: str, source: Op) -> tuple[np.ndarray, np.ndarray] | None:
-    """What an operation multiplies each channel with, and what it adds; None if it does something else."""
+def _factors(
+    graph: Graph, op: Op, value: str, source: Op, axes: Mapping[str, int]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """What an operation multiplies each channel of a value with, and what it adds; None if it does something else.
+
+    Args:
+        op: the operation.
+        value: what it reads.
+        source: what makes that.
+        axes: how many axes values have.
+    """
     channels = _channels(graph, source)
     if op.kind == "BatchNormalization" and op.inputs[0] == value:
         scale, bias, mean, variance = (graph.constants[name].astype(np.float64) for name in op.inputs[1:])
@@ -52,15 +63,23 @@ def _factors(graph: Graph, op: Op, value: str, source: Op) -> tuple[np.ndarray, 
         return None
     other = op.inputs[1] if op.inputs[0] == value else op.inputs[0]
     values = graph.constants.get(other)
-    spatial = 0 if source.kind == "Gemm" else graph.constants[source.inputs[1]].ndim - 2
-    if values is None or values.shape not in ((), (channels, *[1] * spatial)):
+    if values is None or values.shape not in ((), (channels, *[1] * _spatial(graph, source, axes))):
         return None
     vector = np.broadcast_to(values.reshape(-1), channels).astype(np.float64)
     return (vector, np.zeros(channels)) if op.kind == "Mul" else (np.ones(channels), vector)
 
 
+def _spatial(graph: Graph, op: Op, axes: Mapping[str, int]) -> int:
+    """How many axes an operation's result has behind the channels."""
+    if op.kind == "Gemm":
+        return 0
+    return (axes[op.inputs[0]] if op.kind == "BatchNormalization" else graph.constants[op.inputs[1]].ndim) - 2
+
+
 def _channels(graph: Graph, op: Op) -> int:
     shape = graph.constants[op.inputs[1]].shape
+    if op.kind == "BatchNormalization":
+        return int(shape[0])
     if op.kind == "ConvTranspose":
         return int(shape[1] * op.attributes["group"])
     return int(shape[0] if op.kind == "Conv" or op.attributes["transB"] else shape[1])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 Shape = tuple[int, ...]
+
+FLOAT, INT64, DOUBLE = 1, 7, 11
+"""ONNX's numbers of the types of values."""
 
 
 class FixedBatch(Exception):
@@ -84,19 +87,24 @@ class Graph:
         ops: in the order they run.
         constants: values that are known.
         layer: the layer whose operations are added, after which they are called.
+        reserved: the names of the inputs, which nothing else may have.
     """
 
     opset: int
     ops: list[Op] = field(default_factory=list)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     layer: str = ""
+    reserved: Collection[str] = ()
     _names: Counter[str] = field(default_factory=Counter)
 
     def name(self, what: str = "") -> str:
         """A new name, for an operation or a value of the layer."""
         base = f"{self.layer}/{what}" if what else self.layer
-        self._names[base] += 1
-        return base if self._names[base] == 1 else f"{base}_{self._names[base]}"
+        while True:
+            self._names[base] += 1
+            name = base if self._names[base] == 1 else f"{base}_{self._names[base]}"
+            if name not in self.reserved:
+                return name
 
     def add(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
         """Adds an operation; returns the name of its output, of several a list."""
@@ -123,6 +131,14 @@ class Graph:
         if kind == "ReduceSum" or self.opset >= 18:
             return str(self.add(kind, value, self.ints(*axes), keepdims=int(keep)))
         return str(self.add(kind, value, axes=list(axes), keepdims=int(keep)))
+
+    def lengths(self, value: str, begin: int, end: int) -> str:
+        """The lengths of some axes, as whole numbers."""
+        return str(self.add("Slice", self.add("Shape", value), self.ints(begin), self.ints(end), self.ints(0)))
+
+    def reversed(self, value: str, axis: int) -> str:
+        """A value with an axis turned round."""
+        return str(self.add("Slice", value, self.ints(-1), self.ints(-(2**31)), self.ints(axis), self.ints(-1)))
 
     def scaled(self, value: str, factor: float, shift: float = 0.0) -> str:
         """factor x + shift, without what changes nothing."""

@@ -1,73 +1,22 @@
-"""What each layer type is in ONNX: a function that adds its operations to a graph."""
+"""What each of Caffe's own layer types is in ONNX."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from copy import copy
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.kernels.windows import Window
-from pycaffe_lite.tools.export_onnx.graph import Form, Graph
-
-
-@dataclass
-class Item:
-    """A layer in its place.
-
-    Attributes:
-        layer: the layer.
-        bottoms, tops: the shapes of its blobs.
-        read: for each top, whether somebody reads it or it is an output.
-    """
-
-    layer: Any
-    bottoms: list[Form]
-    tops: list[Form]
-    read: list[bool]
-
-    @property
-    def param(self) -> Any:
-        """The layer's text."""
-        return self.layer.layer_param
-
-    def blob(self, index: int) -> np.ndarray:
-        """A parameter."""
-        return np.asarray(self.layer.blobs[index].data)
-
-    def cannot(self, why: str) -> CaffeError:
-        """An error that says why ONNX has nothing for this layer."""
-        return CaffeError(f'{self.layer.location}layer "{self.layer.name}" ({self.param.type}): {why}')
-
-
-Convert = Callable[[Graph, Item, Sequence[str]], Sequence[str]]
-
-CONVERT: dict[str, Convert] = {}
-"""A function for each type: from the values of the bottoms to those of the tops."""
-
-
-def converts(*types: str) -> Callable[[Convert], Convert]:
-    """Decorator: the types that a function is for."""
-
-    def register(function: Convert) -> Convert:
-        CONVERT.update(dict.fromkeys(types, function))
-        return function
-
-    return register
-
-
-def weight(g: Graph, item: Item, index: int, values: np.ndarray | None = None) -> str:
-    """A parameter as a constant called `layer/index`."""
-    return g.constant(item.blob(index) if values is None else values, what=str(index))
-
+from pycaffe_lite.tools.export_onnx.converters import CONVERT, Convert, Item, by_the_batch, converts, weight
+from pycaffe_lite.tools.export_onnx.graph import FLOAT, INT64, Form, Graph
 
 # -- windows ------------------------------------------------------------------------------------------------
 
 
-@converts("Convolution", "Deconvolution")
+@converts("Convolution", "Deconvolution", "DepthwiseConvolution", "ConvolutionDepthwise")
 def _convolution(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
     layer = item.layer
     attributes = _window(item, layer.window, item.param.convolution_param.group)
@@ -102,41 +51,74 @@ def _window(item: Item, window: Window, group: int) -> dict[str, Any]:
 
 @converts("Pooling")
 def _pooling(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
-    if len(item.tops) > 1 and item.read[1]:
-        raise item.cannot("the indices of its second top count otherwise in ONNX.")
-    return [pool(g, item, x[0], item.layer, item.bottoms[0], item.tops[0])] * len(item.tops)
+    bottom, indexed = item.bottoms[0], len(item.tops) > 1 and item.read[1]
+    if not indexed:
+        return [pool(g, x[0], item.layer, bottom, item.tops[0])] * len(item.tops)
+    if _is_beyond(item.layer, bottom, item.tops[0]):
+        raise item.cannot("a last window lies beyond the image, where ONNX has no index for its second top.")
+    y, places = pool(g, x[0], item.layer, bottom, item.tops[0], places=True)
+    # ONNX counts through all images and channels, Caffe through a plane.
+    plane = prod(bottom.length(axis) for axis in range(2, bottom.axes))
+    return [y, g.add("Cast", g.add("Mod", places, g.constant(plane, np.int64)), to=FLOAT)]
 
 
-def pool(g: Graph, item: Item, x: str, layer: Any, bottom: Form, top: Form) -> str:
-    """A Pooling layer's operation; of `item` only for errors."""
-    if layer.kind not in ("MAX", "AVE"):
-        raise item.cannot(f"ONNX has no {layer.kind} pooling.")
-    if layer.whole:
-        return str(g.add("GlobalMaxPool" if layer.kind == "MAX" else "GlobalAveragePool", x))
+def pool(g: Graph, x: str, layer: Any, bottom: Form, top: Form, places: bool = False) -> Any:
+    """A Pooling layer's operation; with `places` those of the maxima too."""
+    if layer.kind == "STOCHASTIC":
+        return _weighted_pool(g, x, layer, bottom, top)
+    if layer.whole and not places:
+        return g.add("GlobalMaxPool" if layer.kind == "MAX" else "GlobalAveragePool", x)
     window: Window = layer.window
     axes = range(2, 2 + len(window.kernel))
     size, count = ([form.length(axis) for axis in axes] for form in (bottom, top))
-    # As much behind the image as the last window needs, which Caffe's rounding up may let reach beyond its pad.
-    ends = [
-        max(0, (n - 1) * s + k - length - p)
-        for n, s, k, length, p in zip(count, window.stride, window.kernel, size, window.pad, strict=True)
-    ]
+    ends = _ends(layer, bottom, top)
+    if _is_beyond(layer, bottom, top):
+        rest = [0] * len(ends)
+        lowest = float(np.finfo(np.float32).min) if layer.kind == "MAX" else 0.0
+        x = g.add("Pad", x, g.ints(0, 0, *rest, 0, 0, *ends), g.constant(lowest))
+        ends = rest
     stride = [s if n > 1 else 1 for n, s in zip(count, window.stride, strict=True)]
     common: dict[str, Any] = {"kernel_shape": list(window.kernel), "strides": stride, "pads": [*window.pad, *ends]}
     if layer.kind == "MAX":
-        return str(g.add("MaxPool", x, **common))
+        return g.add("MaxPool", x, outputs=2 if places else 1, **common)
     y = g.add("AveragePool", x, count_include_pad=1, **common)
     shares = np.ones(())
     for n, s, k, p, length in zip(count, window.stride, window.kernel, window.pad, size, strict=True):
-        shares = shares[..., None] * _counted(n, s, k, p, length)
+        shares = shares[..., None] * _counted(n, s, k, p, length).astype(np.float64)
     full = np.prod(window.kernel)
-    return y if (shares == full).all() else str(g.add("Mul", y, g.constant((full / shares)[None, None])))
+    factors = np.divide(full, shares, out=np.zeros_like(shares), where=shares > 0)
+    return y if (factors == 1).all() else g.add("Mul", y, g.constant(factors[None, None]))
+
+
+def _ends(layer: Any, bottom: Form, top: Form) -> list[int]:
+    """As much behind the image as the last window needs, which Caffe's rounding up may let reach beyond its pad."""
+    window: Window = layer.window
+    lengths = [(bottom.length(axis), top.length(axis)) for axis in range(2, 2 + len(window.kernel))]
+    return [
+        max(0, (n - 1) * s + k - size - p)
+        for (size, n), s, k, p in zip(lengths, window.stride, window.kernel, window.pad, strict=True)
+    ]
+
+
+def _is_beyond(layer: Any, bottom: Form, top: Form) -> bool:
+    """Whether the last window of some axis has no pixel, as when the stride is larger than the kernel; ONNX's pads are
+    smaller than that."""
+    return any(end >= k for end, k in zip(_ends(layer, bottom, top), layer.window.kernel, strict=True))
+
+
+def _weighted_pool(g: Graph, x: str, layer: Any, bottom: Form, top: Form) -> Any:
+    """STOCHASTIC in tests: the average weighted by the values themselves, 0 where their sum is not above 0."""
+    average = copy(layer)
+    average.kind = "AVE"
+    squares, values = (pool(g, value, average, bottom, top) for value in (g.add("Mul", x, x), x))
+    some = g.add("Greater", values, g.constant(0.0))
+    return g.add("Where", some, g.add("Div", squares, values), g.constant(0.0))
 
 
 def _counted(count: int, stride: int, kernel: int, pad: int, size: int) -> np.ndarray:
     """How many pixels of each window Caffe divides by: those up to one pad past the edge."""
     starts = np.arange(count) * stride - pad
-    return np.minimum(starts + kernel, size + pad) - starts
+    return np.maximum(np.minimum(starts + kernel, size + pad) - starts, 0)
 
 
 @converts("SPP")
@@ -145,7 +127,7 @@ def _pyramid(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
     for layer, source, pooled in item.layer.levels:
         form = item.bottoms[0]
         top = Form((form.at[0], *pooled.shape[1:]), (form.other[0], *pooled.shape[1:]))
-        y = pool(g, item, x[0], layer, Form((form.at[0], *source.shape[1:]), (form.other[0], *source.shape[1:])), top)
+        y = pool(g, x[0], layer, Form((form.at[0], *source.shape[1:]), (form.other[0], *source.shape[1:])), top)
         parts.append(y if len(item.layer.levels) == 1 else g.add("Flatten", y, axis=1))
     return [parts[0] if len(parts) == 1 else g.add("Concat", *parts, axis=1)]
 
@@ -182,12 +164,12 @@ def _inner_product(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
 
 @converts("BatchNorm")
 def _batch_norm(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
-    layer = item.layer
+    layer, axes = item.layer, item.bottoms[0].axes
     if not layer.use_global_stats:
-        raise item.cannot("use_global_stats: false normalizes by the batch itself, which is for training.")
-    if item.bottoms[0].axes < 2:
-        raise item.cannot("ONNX normalizes values with channels, its bottom has one axis.")
-    mean, variance = layer._stored()
+        return by_the_batch(g, x[0], [axis for axis in range(axes) if axis != 1 or axes == 1], layer.eps)[:1]
+    mean, variance = layer.stored()
+    if axes < 2:
+        return [g.add("Div", g.scaled(x[0], 1, -float(mean[0])), g.constant(np.sqrt(variance[0] + layer.eps)))]
     ones = np.ones_like(mean)
     values = [g.constant(array, what=what) for array, what in
               ((ones, "scale"), (0 * ones, "bias"), (mean, "mean"), (variance, "variance"))]  # fmt: skip
@@ -243,7 +225,7 @@ def _mvn(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
 
 @converts("Embed")
 def _embed(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
-    y = g.add("Gather", weight(g, item, 0), g.add("Cast", x[0], to=7), axis=0)
+    y = g.add("Gather", weight(g, item, 0), g.add("Cast", x[0], to=INT64), axis=0)
     return [g.add("Add", y, weight(g, item, 1)) if len(item.layer.blobs) > 1 else y]
 
 
@@ -276,7 +258,7 @@ def _clip(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
 
 @converts("Threshold")
 def _threshold(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
-    return [g.add("Cast", g.add("Greater", x[0], g.constant(item.layer.threshold)), to=1)]
+    return [g.add("Cast", g.add("Greater", x[0], g.constant(item.layer.threshold)), to=FLOAT)]
 
 
 @converts("Swish")
@@ -341,13 +323,13 @@ def _argmax(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
     axis = param.axis % item.bottoms[0].axes if by_axis else 1
     y = x[0] if by_axis else g.add("Flatten", x[0], axis=1)
     if param.top_k == 1 and not param.out_max_val:
-        best = g.add("Cast", g.add("ArgMax", y, axis=axis, keepdims=1, select_last_index=1), to=1)
+        best = g.add("Cast", g.add("ArgMax", y, axis=axis, keepdims=1, select_last_index=1), to=FLOAT)
         return [best if by_axis else g.reshape(best, item.tops[0])]
     # Backwards, because of equal values Caffe takes the last one first, and ONNX the first.
     length = item.bottoms[0].length(axis) if by_axis else prod(item.bottoms[0][slice(1, None)].target)
-    backwards = g.add("Slice", y, g.ints(-1), g.ints(-(2**31)), g.ints(axis), g.ints(-1))
+    backwards = g.reversed(y, axis)
     values, indices = g.add("TopK", backwards, g.ints(param.top_k), outputs=2, axis=axis)
-    indices = g.scaled(g.add("Cast", indices, to=1), -1.0, length - 1)
+    indices = g.scaled(g.add("Cast", indices, to=FLOAT), -1.0, length - 1)
     if by_axis:
         return [values if param.out_max_val else indices]
     if param.out_max_val:
@@ -394,7 +376,14 @@ def _tile(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
 
 @converts("BatchReindex")
 def _batch_reindex(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
-    return [g.add("Gather", x[0], g.add("Cast", x[1], to=7), axis=0)]
+    return [g.add("Gather", x[0], g.add("Cast", x[1], to=INT64), axis=0)]
+
+
+@converts("Filter")
+def _filter(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
+    selector = g.reshape(x[-1], item.bottoms[-1][slice(1)])
+    kept = g.add("Not", g.add("Equal", selector, g.constant(0.0)))
+    return [g.add("Compress", value, kept, axis=0) for value in x[:-1]]
 
 
 @converts("Dropout")
