@@ -123,7 +123,7 @@ class RecordFeed(Feed):
         super().__init__()
         self._order = source
         self._shared = SharedSource(source, share) if share.size > 1 else None
-        self._source = source = self._shared or source
+        self._source = source = source if self._shared is None else self._shared
         self._transformer = transformer
         self._batch_size = batch_size
         self._position = 0
@@ -136,7 +136,7 @@ class RecordFeed(Feed):
 
     def state(self) -> FeedState:
         """Where the next batch begins: `position`, if there are such, `shuffle_seed` and `generator`."""
-        position = self._shared.place(self._position) if self._shared else self._position
+        position = self._position if self._shared is None else self._shared.place(self._position)
         state: FeedState = {"position": position}
         if isinstance(self._order, ShuffledSource):
             state["shuffle_seed"] = self._order.seed
@@ -151,7 +151,7 @@ class RecordFeed(Feed):
         self._source.check(position)
         self._pieces.forget()
         self._position = position
-        if self._shared:
+        if self._shared is not None:
             self._shared.start, self._position = position, 0
         if isinstance(self._order, ShuffledSource) and "shuffle_seed" in state:
             self._order.seed = int(state["shuffle_seed"])
