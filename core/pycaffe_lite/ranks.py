@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pycaffe_lite import parallel
+from pycaffe_lite import log, parallel
 from pycaffe_lite.errors import CaffeError, MissingExtra
 
 _SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
@@ -24,6 +24,8 @@ _NUMBERS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID")
 _PATIENT_AFTER = 0.002
 """Seconds of waiting after which a rank sleeps between two looks; before, it keeps looking."""
 _LONGEST_NAP = 0.002
+_TURN, _PASSED_ON = 1.0, 0.3
+"""Seconds that a rank has to speak of what has gone wrong, and of these those in which a launcher passes it on."""
 
 
 class Share(NamedTuple):
@@ -93,6 +95,10 @@ class Ranks:
     def fair_threads(self) -> int:
         """How many threads this rank should compute with, so that those of a machine share its processors."""
         return parallel.available_cpus()
+
+    def library(self) -> str:
+        """What of MPI is used."""
+        return "none"
 
     def abort(self, status: int) -> None:
         """Ends all ranks at once, with an exit status; it does not return."""
@@ -168,10 +174,15 @@ class MpiRanks(Ranks):
         sharing = sum(1 for name, processors in others if name == own[0] and processors & own[1])
         return max(1, len(own[1]) // sharing)
 
+    def library(self) -> str:
+        return " ".join(self._mpi.Get_library_version().split("\n")[0].strip("\0 ,").split())[:60]
+
     def abort(self, status: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
+        time.sleep(_PASSED_ON)
         self._world.Abort(status)
+        os._exit(status)  # some MPIs come back, and only then end this process
 
 
 def host() -> str:
@@ -227,9 +238,8 @@ def join(wanted: bool | None = None) -> Ranks:
         raise CaffeError(f"mpi4py cannot be loaded: {str(problem).splitlines()[0]}; is there an MPI library?") from None
     ranks = MpiRanks(MPI)
     if launched and launched[1] not in (0, ranks.size):
-        library = MPI.Get_library_version().split("\n")[0].strip("\0 ,")
         raise CaffeError(
-            f"The launcher has started {launched[1]} ranks, and mpi4py's MPI ({library[:60]}) knows of {ranks.size}: "
+            f"The launcher has started {launched[1]} ranks, mpi4py knows of {ranks.size} (by {ranks.library()}): "
             "start with the mpirun of that MPI, or build mpi4py with the launcher's."
         )
     return ranks if ranks.size > 1 else ALONE
@@ -239,12 +249,18 @@ _world: Ranks | None = None
 
 
 def world() -> Ranks:
-    """The ranks of a program that makes solvers by itself; an error that it does not catch ends all of them."""
+    """The ranks of a program that makes solvers by itself; an error that it does not catch ends all of them.
+
+    As in a training, they share the processors of their machine, and only rank 0 logs.
+    """
     global _world
     if _world is None:
         _world = join()
         if _world.size > 1:
             _end_all_with_one(_world)
+            parallel.set_num_threads(_world.fair_threads())
+            if not _world.is_root:
+                log.set_sink(lambda line: None)
     return _world
 
 
@@ -262,4 +278,4 @@ def _end_all_with_one(ranks: Ranks) -> None:
 
 def wait_for_turn(ranks: Ranks) -> None:
     """Lets those of lower rank speak first of what has gone wrong with all: their abort then ends this one."""
-    time.sleep(0.25 * min(ranks.rank, 8))
+    time.sleep(_TURN * min(ranks.rank, 4))
