@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -23,7 +24,9 @@ _SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 _NUMBERS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID")
 _PATIENT_AFTER = 0.002
 """Seconds of waiting after which a rank sleeps between two looks; before, it keeps looking."""
-_LONGEST_NAP = 0.002
+_LONGEST_NAP = 0.0002
+_HELP_EVERY = 0.001
+"""Seconds; over a link of 1 Gbit/s this halves what CaffeNet waits, and 0.3 ms in its place gain no more."""
 _TURN, _PASSED_ON = 1.0, 0.3
 """Seconds that a rank has to speak of what has gone wrong, and of these those in which a launcher passes it on."""
 
@@ -119,9 +122,16 @@ class MpiRanks(Ranks):
         self._mpi, self._world = mpi, mpi.COMM_WORLD
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
         self._begun: list[Any] = []
+        self._helper: _Helper | None = None
+        neighbours = self._world.Split_type(mpi.COMM_TYPE_SHARED)
+        several = self.largest(neighbours.Get_size() < self.size)[0]
+        if several and mpi.Query_thread() == mpi.THREAD_MULTIPLE:
+            self._helper = _Helper(self._world.Dup())
 
     def start_sum(self, array: np.ndarray) -> None:
         self._begun.append(self._world.Iallreduce(self._mpi.IN_PLACE, array, op=self._mpi.SUM))
+        if self._helper is not None:
+            self._helper.wanted.set()
 
     def look(self) -> None:
         if self._begun:
@@ -129,6 +139,8 @@ class MpiRanks(Ranks):
 
     def wait(self) -> None:
         begun, self._begun = self._begun, []
+        if self._helper is not None:
+            self._helper.wanted.clear()
         self._until_done(begun)
 
     def _until_done(self, requests: list[Any]) -> None:
@@ -183,6 +195,27 @@ class MpiRanks(Ranks):
         time.sleep(_PASSED_ON)
         self._world.Abort(status)
         os._exit(status)  # some MPIs come back, and only then end this process
+
+
+class _Helper:
+    """A thread that lets MPI get on with its sums over a network while the rank computes: MPI does so in calls alone.
+
+    Args:
+        world: a communicator of its own.
+
+    Attributes:
+        wanted: set while there are sums.
+    """
+
+    def __init__(self, world: Any) -> None:
+        self.wanted = threading.Event()
+        self._world = world
+        parallel.start_thread("mpi", self._run)
+
+    def _run(self) -> None:
+        while self.wanted.wait():
+            self._world.Iprobe()
+            time.sleep(_HELP_EVERY)
 
 
 def host() -> str:
