@@ -15,7 +15,7 @@ from pycaffe_lite.ranks import Ranks
 BUCKET = 1 << 20
 """Bytes of gradients, at least, that are summed over the ranks at a time; benchmarks/mpi.py has measured it."""
 
-LARGEST = 1 << 23
+LARGEST = 1 << 22
 """Bytes, at most; MPI needs as many again for each sum that it is at."""
 
 _PIECE = 1 << 17
@@ -71,7 +71,8 @@ class Reduction:
         size = self._ranks.size
         self._start(0)
         self._end = len(self._diff)
-        self._word[:] = loss / size if self.mean_loss else loss * self._ranks.is_root, stop, snapshot
+        shown = loss / size if self.mean_loss else loss if self._ranks.is_root else 0.0
+        self._word[:] = shown, stop, snapshot
         self._ranks.start_sum(self._word)
         self._ranks.wait()
         parts = slices(len(self._diff), -(-len(self._diff) // _PIECE))

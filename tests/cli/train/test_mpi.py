@@ -129,12 +129,9 @@ def test_expectations_and_patience_are_rank_0s(tmp_path: Path) -> None:
 def test_the_mean_loss_can_be_shown(tmp_path: Path) -> None:
     """Without a step, rank 0's loss is that of its half of the records; the mean is that of both halves."""
     write_source(tmp_path, "idx")
-    both = write_training(
-        tmp_path, "both", "idx", 16, False, "SGD", "display: 1 max_iter: 3 snapshot_after_train: false", "0"
-    )
-    half = write_training(
-        tmp_path, "half", "idx", 8, False, "SGD", "display: 1 max_iter: 3 snapshot_after_train: false", "0"
-    )
+    more = "display: 1 max_iter: 3 snapshot_after_train: false"
+    both = write_training(tmp_path, "both", "idx", 16, False, "SGD", more, "0")
+    half = write_training(tmp_path, "half", "idx", 8, False, "SGD", more, "0")
     for path in (both, half):
         path.write_text(path.read_text().replace("max_iter: 20", ""))
     shown = [
