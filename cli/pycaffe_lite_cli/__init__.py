@@ -5,6 +5,7 @@ options   the options that several commands take, and how a command begins
 glog      the flags about the log that every command has
 terminal  what the terminal can show, and bars of progress
 streams   standard streams that fail without ending a run
+failures  what is said when something goes wrong
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import click
 from pycaffe_lite import __version__
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.words import nearest
+from pycaffe_lite_cli.failures import as_click
 from pycaffe_lite_cli.glog import OF_CAFFE, with_flags
 from pycaffe_lite_cli.spelling import canonical, normalise, spellings
 from pycaffe_lite_cli.streams import ReaderGone, lasting
@@ -119,16 +121,13 @@ class CaffeGroup(click.Group):
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what it would say of an image, we say in one sentence
         try:
             return super().invoke(ctx)
-        except CaffeError as problem:
-            raise click.ClickException(str(problem)) from None
-        except MemoryError:
-            raise click.ClickException("Out of memory; a smaller batch_size needs less.") from None
         except ReaderGone:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None  # click ends quietly
-        except OSError as problem:
-            if problem.errno == errno.EPIPE:  # the reader of our output has gone; click ends quietly
+        except (CaffeError, MemoryError, OSError) as problem:
+            failure = as_click(problem)
+            if failure is None:  # the reader of our output has gone; click ends quietly
                 raise
-            raise click.ClickException(_os_sentence(problem)) from None
+            raise failure from None
         except KeyboardInterrupt:
             ctx.exit(130)
 
@@ -148,11 +147,6 @@ def _unknown_command(name: str) -> str:
     close = nearest(canonical(name), [*COMMANDS, *ALIASES])
     hint = f"Did you mean {close}?" if close else f"The commands are {', '.join(COMMANDS)}."
     return f"No such command: {name}. {hint}"
-
-
-def _os_sentence(problem: OSError) -> str:
-    reason = problem.strerror or str(problem) or type(problem).__name__
-    return f"{problem.filename}: {reason}." if problem.filename else f"{reason}."
 
 
 @click.group(

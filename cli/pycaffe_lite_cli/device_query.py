@@ -12,6 +12,8 @@ from pathlib import Path
 
 import click
 
+from pycaffe_lite.ranks import Ranks, join
+
 # For each extra of the project: the module it brings, and the distributions that may hold it.
 EXTRAS = {
     "lmdb": ("lmdb", ("lmdb",)),
@@ -36,7 +38,10 @@ def device_query(gpu: str | None) -> None:
     """
     if gpu is not None:
         click.echo("pycaffe-lite computes on the CPU only; --gpu is ignored.", err=True)
-    rows = [*_processor(), *_versions(), *_blas(), *_kernels(), *_extras()]
+    ranks = join()
+    rows = [*_processor(), *_ranks(ranks), *_versions(), *_blas(), *_kernels(), *_extras()]
+    if not ranks.is_root:
+        return
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         click.echo(f"{name:<{width}}  {value}")
@@ -48,6 +53,17 @@ def _processor() -> Iterator[tuple[str, str]]:
     yield "CPU", cpu_model()
     yield "Cores", f"{available_cpus()} usable of {os.cpu_count()}"
     yield "System", f"{platform.system()} {platform.release()}, {platform.machine()}"
+
+
+def _ranks(ranks: Ranks) -> Iterator[tuple[str, str]]:
+    """Those that mpirun has started, by machine."""
+    if ranks.size == 1:
+        return
+    hosts, threads = ranks.hosts(), ranks.fair_threads()
+    for name in dict.fromkeys(hosts):
+        yield "Ranks", f"{', '.join(str(i) for i, on in enumerate(hosts) if on == name)} on {name}"
+    yield "Threads", f"{threads} for rank 0 of {ranks.size}"
+    yield "MPI", ranks.library()
 
 
 def cpu_model() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import platform
 import re
+import sys
 from importlib import metadata
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import pycaffe_lite_cli as cli
 from pycaffe_lite.parallel import available_cpus
 from pycaffe_lite_cli import device_query
+from rigs.mpi_rig import needs_mpi, run
 
 
 def rows(output: str) -> dict[str, str]:
@@ -93,3 +95,12 @@ def test_cpu_model_without_proc(monkeypatch):
 def test_version_of_what_is_not_installed():
     assert device_query.version("no-such-thing", "numpy") == np.__version__
     assert device_query.version("no-such-thing") == "unknown"
+
+
+@needs_mpi
+def test_ranks(tmp_path):
+    output = run(2, [sys.executable, "-m", "pycaffe_lite_cli", "device_query"], tmp_path)
+    report = rows(output)
+    assert report["Ranks"] == f"0, 1 on {platform.node()}"
+    assert report["Threads"] == f"{max(1, available_cpus() // 2)} for rank 0 of 2"
+    assert output.count("CPU  ") == 1

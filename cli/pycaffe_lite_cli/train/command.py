@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pycaffe_lite import log
 from pycaffe_lite.errors import Diverged
+from pycaffe_lite.ranks import Ranks
+from pycaffe_lite_cli.failures import Failed
 from pycaffe_lite_cli.options import computing_options, net_state_options, quiet_option, start
 from pycaffe_lite_cli.streams import Stream, outlive_readers
 from pycaffe_lite_cli.terminal import progress_bar
+from pycaffe_lite_cli.train.together import describe, together
 
 if TYPE_CHECKING:
     from pycaffe_lite.proto.caffe_pb2 import SolverParameter
@@ -42,6 +45,9 @@ DIVERGED = 4
               help="Stop after N tests without a better NAME of --keep-best.")  # fmt: skip
 @click.option("--check-finite/--no-check-finite", default=True, show_default=True,
               help="Stop if a loss, gradient or parameter is infinite or not a number.")  # fmt: skip
+@click.option("--mpi/--no-mpi", "mpi", default=None,
+              help="Train with other ranks, or by itself.  [default: with those that mpirun has started]")  # fmt: skip
+@click.option("--mpi-mean-loss", is_flag=True, help="Show the mean loss of all ranks in place of rank 0's.")
 @net_state_options("the train net")
 @click.option("--phase", type=click.Choice(["TRAIN", "TEST"]), help="Without effect in train, as in Caffe.")
 @click.option("--sigint_effect", type=click.Choice(["stop", "snapshot", "none"]), default="stop", show_default=True,
@@ -50,7 +56,33 @@ DIVERGED = 4
               show_default=True, help="What SIGHUP does.")  # fmt: skip
 @computing_options
 @quiet_option
-def train(
+def train(mpi: bool | None, threads: int | None, **options: Any) -> None:
+    """Train a net as a solver file says, and log what Caffe would.
+
+    A snapshot is PREFIX_iter_N.caffemodel and .solverstate, as in Caffe, and .resume, with which a run that goes
+    on from it gives the bits of one that never stopped. Exit status: 0 finished, or asked to stop; 1 an error; 2
+    wrong usage; 3 an expectation was not met; 4 a number was not finite. Under mpirun all ranks train one net, as
+    Caffe's GPUs do: batch_size is that of a rank; see docs/cluster.md.
+
+    \b
+    Examples:
+      pycaffe-lite train --solver configs/lenet/lenet_solver.prototxt
+      pycaffe-lite train --solver solver.prototxt --snapshot lenet_iter_5000.solverstate
+      pycaffe-lite train --solver solver.prototxt --snapshot auto --keep-last 3 --keep-best accuracy --patience 10
+      pycaffe-lite train --solver solver.prototxt --set base_lr=0.001 --expect 'accuracy>=0.97'
+      mpirun -n 4 pycaffe-lite train --solver solver.prototxt
+    """
+    with together(mpi, threads) as ranks:
+        problem = _train(ranks, threads=threads, **options)
+    if problem:
+        log.failure(problem)
+        click.echo(problem, err=True)
+        raise click.exceptions.Exit(NOT_MET)
+
+
+def _train(
+    ranks: Ranks,
+    *,
     solver_path: str | None,
     snapshot: str | None,
     weights: str | None,
@@ -61,6 +93,7 @@ def train(
     keep_best: str | None,
     patience: int | None,
     check_finite: bool,
+    mpi_mean_loss: bool,
     level: int,
     stage: str,
     phase: str | None,
@@ -69,20 +102,8 @@ def train(
     gpu: str | None,
     threads: int | None,
     quiet: bool,
-) -> None:
-    """Train a net as a solver file says, and log what Caffe would.
-
-    A snapshot is PREFIX_iter_N.caffemodel and .solverstate, as in Caffe, and .resume, with which a run that goes
-    on from it gives the bits of one that never stopped. Exit status: 0 finished, or asked to stop; 1 an error; 2
-    wrong usage; 3 an expectation was not met; 4 a number was not finite.
-
-    \b
-    Examples:
-      pycaffe-lite train --solver configs/lenet/lenet_solver.prototxt
-      pycaffe-lite train --solver solver.prototxt --snapshot lenet_iter_5000.solverstate
-      pycaffe-lite train --solver solver.prototxt --snapshot auto --keep-last 3 --keep-best accuracy --patience 10
-      pycaffe-lite train --solver solver.prototxt --set base_lr=0.001 --expect 'accuracy>=0.97'
-    """
+) -> str:
+    """Trains with the other ranks; returns what of the expectations was not met."""
     if not solver_path:
         raise click.UsageError("Give the solver: --solver solver.prototxt.")
     if snapshot and weights and snapshot != "auto":
@@ -95,7 +116,8 @@ def train(
     from pycaffe_lite_cli.train.settings import read_settings
     from pycaffe_lite_cli.train.signals import handled_signals, noted_hangups
 
-    expected = Expectations(expectations)
+    quiet |= not ranks.is_root
+    expected = Expectations(expectations if ranks.is_root else ())
     outlive_readers()
     context = click.get_current_context()
     context.call_on_close(_say_what_was_lost)
@@ -104,11 +126,13 @@ def train(
     text = read_settings(solver_path, settings)
     _apply_options(text.param, iterations, level, stage, weights)
     log.info("Use CPU.", "caffe.cpp:197")
-    solver = get_solver(text)
+    if ranks.size > 1:
+        log.info(describe(ranks))
+    solver = get_solver(text, ranks)
     with contextlib.closing(solver), _endings(solver):
         expected.check_names(solver)
-        solver.keep_last, solver.check_finite = keep_last, check_finite
-        if keep_best:
+        solver.keep_last, solver.check_finite, solver.mean_loss = keep_last, check_finite, mpi_mean_loss
+        if keep_best and ranks.is_root:
             solver.follow(keep_best, patience)
         _resume(solver, snapshot)
         log.info("Starting Optimization", "caffe.cpp:239")
@@ -125,11 +149,7 @@ def train(
         log.info("Optimization Done.", "caffe.cpp:250")
         if solver.stopped_early or solver.out_of_patience:
             log.info(_saved(solver))
-    problem = "" if solver.stopped_early else expected.problem()
-    if problem:
-        log.failure(problem)
-        click.echo(problem, err=True)
-        raise click.exceptions.Exit(NOT_MET)
+    return "" if solver.stopped_early else expected.problem()
 
 
 def _resume(solver: Solver, snapshot: str | None) -> None:
@@ -146,9 +166,9 @@ def _endings(solver: Solver) -> Iterator[None]:
     try:
         yield
     except Diverged as problem:
-        log.failure(f"{problem} {_saved(solver)}")
-        click.echo(f"Error: {problem} {_saved(solver)}", err=True)
-        raise click.exceptions.Exit(DIVERGED) from None
+        text = f"{problem} {_saved(solver)}"
+        log.failure(text)
+        raise Failed(text, DIVERGED) from None
     except KeyboardInterrupt:
         log.info(f"Stopped at once. {_saved(solver)}")
         raise

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from pycaffe_lite import log
 from pycaffe_lite.data.records import Records, ShuffledSource, Source, Undecoded, length_of
+from pycaffe_lite.data.shares import SharedSource
 from pycaffe_lite.data.transformer import Transformer
 from pycaffe_lite.errors import CaffeError, ShapeError, told_by
 from pycaffe_lite.parallel import Pool
+from pycaffe_lite.ranks import ALL, Share
 
 # Integers and arrays of integers by name: what an exact resume needs.
 FeedState = dict[str, Any]
@@ -68,6 +70,9 @@ class Feed:
         """
         raise NotImplementedError
 
+    own_state: tuple[str, ...] = ()
+    """Of the names in the state, those whose values each rank has for itself; all others they have in common."""
+
     def records(self) -> int | None:
         """How many records there are; None if that is not known."""
         return None
@@ -109,11 +114,16 @@ class RecordFeed(Feed):
         source: where the records come from.
         transformer: what is done to them.
         batch_size: records in a batch, 1 or more.
+        share: which of the records are read.
     """
 
-    def __init__(self, source: Source, transformer: Transformer, batch_size: int) -> None:
+    own_state = ("generator", "generator_position")
+
+    def __init__(self, source: Source, transformer: Transformer, batch_size: int, share: Share = ALL) -> None:
         super().__init__()
-        self._source = source
+        self._order = source
+        self._shared = SharedSource(source, share) if share.size > 1 else None
+        self._source = source = source if self._shared is None else self._shared
         self._transformer = transformer
         self._batch_size = batch_size
         self._position = 0
@@ -126,9 +136,10 @@ class RecordFeed(Feed):
 
     def state(self) -> FeedState:
         """Where the next batch begins: `position`, if there are such, `shuffle_seed` and `generator`."""
-        state: FeedState = {"position": self._position}
-        if isinstance(self._source, ShuffledSource):
-            state["shuffle_seed"] = self._source.seed
+        position = self._position if self._shared is None else self._shared.place(self._position)
+        state: FeedState = {"position": position}
+        if isinstance(self._order, ShuffledSource):
+            state["shuffle_seed"] = self._order.seed
         if (generator := self._transformer.state()) is not None:
             state["generator"], state["generator_position"] = generator
         return state
@@ -140,8 +151,10 @@ class RecordFeed(Feed):
         self._source.check(position)
         self._pieces.forget()
         self._position = position
-        if isinstance(self._source, ShuffledSource) and "shuffle_seed" in state:
-            self._source.seed = int(state["shuffle_seed"])
+        if self._shared is not None:
+            self._shared.start, self._position = position, 0
+        if isinstance(self._order, ShuffledSource) and "shuffle_seed" in state:
+            self._order.seed = int(state["shuffle_seed"])
         if "generator" in state:
             self._transformer.restore((state["generator"], int(state.get("generator_position", -1))))
 

@@ -83,7 +83,13 @@ def check_backend(path: Path, backend: str) -> None:
         raise FileError(f"{path}: expected a source for backend: {backend}, got one for {kind.upper()}.")
 
 
-def open_source(param: DataParameter, folder: str = "", with_labels: bool = True, color: bool | None = None) -> Source:
+def open_source(
+    param: DataParameter,
+    folder: str = "",
+    with_labels: bool = True,
+    color: bool | None = None,
+    shared: bool = False,
+) -> Source:
     """Opens what a Data layer's parameters name.
 
     Args:
@@ -91,6 +97,7 @@ def open_source(param: DataParameter, folder: str = "", with_labels: bool = True
         folder: where `source` is looked for besides the working folder.
         with_labels: whether labels are needed; a source of images alone will do otherwise.
         color: how encoded images are decoded: True to 3 channels, False to 1, None to what the file has.
+        shared: whether other processes read it at the same time, to which a LevelDB has to be told.
 
     Raises:
         CaffeError: missing, damaged, of another kind, or in need of a package that is not installed.
@@ -104,7 +111,7 @@ def open_source(param: DataParameter, folder: str = "", with_labels: bool = True
         return _ARRAYS[backend](path, param.source, with_labels)
     if backend == "LMDB":
         return LmdbSource(path, param.source, color)
-    return LeveldbSource(path.parent if in_leveldb(str(path)) else path, param.source, color)
+    return LeveldbSource(path.parent if in_leveldb(str(path)) else path, param.source, color, shared)
 
 
 def open_kind(path: str, kind: str, with_labels: bool = True, color: bool | None = None) -> Source:

@@ -23,12 +23,12 @@ class Prefetcher:
         depth: batches ahead, 1 or more.
 
     Attributes:
-        records, labels: see Feed.
+        records, labels, own_state: see Feed.
     """
 
     def __init__(self, feed: Feed, depth: int) -> None:
         self._feed = feed
-        self.records, self.labels = feed.records(), feed.labels()
+        self.records, self.labels, self.own_state = feed.records(), feed.labels(), feed.own_state
         self._depth = depth
         self._state = feed.state()
         self._current: Batch | None = None

@@ -98,6 +98,14 @@ class Source:
         """As `take`, but see `read_undecoded`."""
         return self.take(numbers)
 
+    def every(self, start: int, count: int, step: int) -> Records:
+        """Of each `step` records one, from number `start` on, which may lie beyond the end: it counts round.
+
+        At least 1, at most `count`, and fewer at the end of the source; else as `read_undecoded`. `next` says nothing.
+        """
+        start, end = start % len(self), len(self)
+        return self.take_undecoded(np.arange(start, min(start + count * step, end), step))
+
     def check(self, start: int) -> None:
         """Raises a CaffeError unless reading can begin at that number; some sources find out only then."""
         if start >= len(self):
@@ -176,6 +184,11 @@ class ShuffledSource(Source):
         self._shuffle(epoch)
         records = self._source.take_undecoded(self._order[at : at + count])
         return records._replace(next=start + len(records.labels))
+
+    def every(self, start: int, count: int, step: int) -> Records:
+        epoch, at = divmod(start, len(self))
+        self._shuffle(epoch)
+        return self._source.take_undecoded(self._order[at : at + count * step : step])
 
     def check(self, start: int) -> None:
         """There is always another epoch."""

@@ -31,6 +31,7 @@ from pycaffe_lite.errors import CaffeError, ShapeError, told_by
 from pycaffe_lite.layers.filler import fill
 from pycaffe_lite.phase import TRAIN
 from pycaffe_lite.proto.caffe_pb2 import FillerParameter, LayerParameter
+from pycaffe_lite.ranks import ALL, Share
 
 Range = tuple[int, int | None]
 
@@ -43,11 +44,17 @@ class Place:
         location: `file:line: ` of the layer in its text, for the beginning of errors; or nothing.
         folder: where files named by the layer are looked for besides the working folder; or nothing.
         dtype: the type of its blobs: float32, as Caffe computes; float64 in gradient checks.
+        share: which of a source's records are read, in the net that several ranks train together.
     """
 
     location: str = ""
     folder: str = ""
     dtype: np.dtype | type = np.float32
+    share: Share = ALL
+
+    def share_in(self, phase: int) -> Share:
+        """Which of a source's records a layer of that phase reads; for testing all of them, as in Caffe."""
+        return self.share if phase == TRAIN else ALL
 
 
 class BlobVec(list[Blob]):

@@ -51,7 +51,9 @@ class DataLayer(FeedLayer):
     def _open_source(self) -> Source:
         param, transform = self.layer_param.data_param, self.layer_param.transform_param
         color = True if transform.force_color else False if transform.force_gray else None
-        return open_source(param, self.folder, len(self.layer_param.top) > 1, color)
+        return open_source(
+            param, self.folder, len(self.layer_param.top) > 1, color, self.place.share_in(self.phase).size > 1
+        )
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.layer_param.data_param
@@ -77,4 +79,4 @@ class DataLayer(FeedLayer):
             source.close()
             raise
         rng.word()  # the prefetching thread's
-        return RecordFeed(source, transformer, param.batch_size)
+        return RecordFeed(source, transformer, param.batch_size, self.place.share_in(self.phase))

@@ -80,6 +80,11 @@ class FeedLayer(Layer):
         """Reads on where `state` was called, in this run or another."""
         self._opened().restore(state)
 
+    def common_state(self) -> FeedState:
+        """The part of the state that is the same for all ranks that share the records."""
+        own = self._opened().own_state
+        return {name: value for name, value in self.state().items() if name not in own}
+
     def close(self) -> None:
         """Ends the reading thread and closes the source; the layer cannot go forward any more."""
         if self._prefetcher is not None:

@@ -47,7 +47,8 @@ class HDF5Data(FeedLayer):
         log.info(f"Loading list of HDF5 filenames from: {param.source}", "hdf5_data_layer.cpp:81")
         paths = read_hdf5_list(find_file(param.source, self.folder, "list of HDF5 files"), self.folder)
         log.info(f"Number of HDF5 files: {len(paths)}", "hdf5_data_layer.cpp:95")
-        return RowFeed(paths, self.layer_param.top, param.batch_size, _seed() if param.shuffle else None)
+        seed = _seed() if param.shuffle else None
+        return RowFeed(paths, self.layer_param.top, param.batch_size, seed, self.place.share_in(self.phase))
 
 
 def _seed() -> int:

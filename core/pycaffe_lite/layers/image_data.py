@@ -82,7 +82,7 @@ class ImageData(FeedLayer):
         skip = self._skip(param.rand_skip, count)
         transformer = Transformer(transform, self.phase, self.folder, rng.word() if by_chance else 0)
         rng.word()  # the prefetching thread's
-        feed = RecordFeed(source, transformer, param.batch_size)
+        feed = RecordFeed(source, transformer, param.batch_size, self.place.share_in(self.phase))
         if skip:
             feed.restore({**feed.state(), "position": skip})
         return feed

@@ -87,10 +87,14 @@ class MemoryData(Layer):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if self._data is None or self._labels is None:
             raise self.error("expected arrays to read from, got none; call net.set_input_arrays(data, labels) first.")
-        rows = slice(self._position, self._position + self.shape[0])
+        rank, ranks = self.place.share_in(self.phase)
+        end = self._position + self.shape[0] * ranks
+        rows: slice | NDArray[np.intp] = slice(self._position, end)
+        if ranks > 1:
+            rows = np.arange(self._position + rank, end, ranks) % len(self._data)
         np.copyto(top[0].data, self._data[rows])
         np.copyto(top[1].data, self._labels[rows])
-        self._position = rows.stop % len(self._data)
+        self._position = end % len(self._data)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         """There is nothing to propagate to."""
@@ -98,6 +102,8 @@ class MemoryData(Layer):
     def state(self) -> dict[str, int]:
         """Where the next forward reads."""
         return {"position": self._position}
+
+    common_state = state  # all ranks that share the arrays are at one place
 
     def restore(self, state: dict[str, Any]) -> None:
         """Reads on where `state` was called; the arrays must be there already."""

@@ -101,6 +101,7 @@ class WindowData(FeedLayer):
             self._read_mean(transform),
             param.scale,
             seed,
+            self.place.share_in(self.phase),
         )
 
     def _read_mean(self, transform: TransformationParameter) -> NDArray[np.float32] | None:

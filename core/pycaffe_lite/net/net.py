@@ -17,13 +17,14 @@ from pycaffe_lite.net import watch
 from pycaffe_lite.net.backward import plan_backward
 from pycaffe_lite.net.build import build
 from pycaffe_lite.net.parameters import Parameters
-from pycaffe_lite.net.passes import fuse, within
+from pycaffe_lite.net.passes import Chain, fuse, within
 from pycaffe_lite.net.plan import Plan, plan
 from pycaffe_lite.net.weights import copy_weights, share_layers, write_weights
 from pycaffe_lite.parallel import one_blas_thread
 from pycaffe_lite.phase import TEST
 from pycaffe_lite.proto.caffe_pb2 import NetParameter, NetState
 from pycaffe_lite.proto.read import NetText, read_net
+from pycaffe_lite.ranks import ALL, Share
 from pycaffe_lite.words import did_you_mean
 
 
@@ -38,6 +39,7 @@ class Net:
         state: instead of these three, the whole net state to build for.
         weights: a .caffemodel to take the parameters from.
         dtype: float32 as in Caffe, or float64.
+        share: which of their records the TRAIN layers of data read.
 
     Attributes:
         name: the net's name.
@@ -65,6 +67,7 @@ class Net:
         state: NetState | None = None,
         weights: str | None = None,
         dtype: np.dtype | type = np.float32,
+        share: Share = ALL,
     ) -> None:
         text = _as_text(source)
         param = NetParameter()
@@ -80,7 +83,7 @@ class Net:
         self.callbacks: dict[str, list[Callable[[int], object]]] = {}
         folder = (os.path.dirname(text.path) or os.curdir) if text.path else ""
         locations = [text.location(i) if text.path else "" for i in range(len(param.layer))]
-        built = build(param, locations, Place(folder=folder, dtype=dtype))
+        built = build(param, locations, Place(folder=folder, dtype=dtype, share=share))
         self.nodes, self.blobs, self.parameters = built.nodes, built.blobs, built.parameters
         self.outputs = sorted(built.unread)
         plan_backward(self.nodes, param.force_backward)
@@ -232,17 +235,27 @@ class Net:
         names = self.inputs if end is None else self.nodes[last].bottom_names
         return {name: self._blob(name).diff for name in (*names, *(diffs or ()))}
 
-    def backward_from_to(self, first: int, last: int) -> None:
-        """Runs the backward passes of layers first … last, which comes before it."""
+    def backward_from_to(self, first: int, last: int, passed: Callable[[int], object] | None = None) -> None:
+        """Runs the backward passes of layers first … last, which comes before it.
+
+        Args:
+            passed: is told the number of each layer that backward has left; of some that run as one, the first's.
+        """
         if self._plan is not None:
             raise CaffeError(f'Net "{self.name}" is planned, so it only runs forward; call unplan() before.')
         with one_blas_thread, np.errstate(all="ignore"):
             if self.debug_info or self.callbacks:
                 for number in range(first, last - 1, -1):
                     self._backward_watched(number)
+                    if passed is not None:
+                        passed(number)
                 return
+            number = first + 1
             for step in reversed(list(within(self.steps, last, first))):
                 step.backward()
+                if passed is not None:
+                    number -= len(step.nodes) if isinstance(step, Chain) else 1
+                    passed(number)
 
     def _backward_watched(self, number: int) -> None:
         node = self.nodes[number]
@@ -252,10 +265,10 @@ class Net:
             watch.log_backward(node)
         self._call("after_backward", number)
 
-    def forward_backward(self) -> float:
-        """One pass forward and one backward; returns the weighted loss."""
+    def forward_backward(self, passed: Callable[[int], object] | None = None) -> float:
+        """One pass forward and one backward; returns the weighted loss. For `passed` see `backward_from_to`."""
         loss = self.forward_loss()
-        self.backward_from_to(len(self.nodes) - 1, 0)
+        self.backward_from_to(len(self.nodes) - 1, 0, passed)
         if self.debug_info:
             watch.log_parameters(self.parameters)
         return loss

@@ -9,8 +9,9 @@ from pycaffe_lite import log as engine_log
 from pycaffe_lite import rng
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.pycaffe.faults import whole_number
+from pycaffe_lite.ranks import ALONE, Ranks, world
 
-_state = {"count": 1, "rank": 0, "warned": 0}
+_state: dict[str, int | None] = {"count": None, "rank": None, "warned": 0}
 
 
 def set_mode_cpu() -> None:
@@ -118,23 +119,32 @@ _NO_NCCL = (
 
 
 def solver_count() -> int:
-    """How many solvers train together; what set_solver_count was told, 1 at first."""
-    return _state["count"]
+    """How many solvers train together: what set_solver_count was told; else the number of ranks that mpirun has
+    started, 1 without it."""
+    count = _state["count"]
+    return world().size if count is None else count
 
 
 def set_solver_count(count: int) -> None:
-    """Remembers how many solvers train together; it makes no other difference."""
+    """Remembers how many solvers train together. With 1, solvers made from now on train each by itself, even if mpirun
+    has started several; any other number makes no difference."""
     _state["count"] = whole_number(count, "the count of solvers")
 
 
 def solver_rank() -> int:
-    """The number of this process's solver; what set_solver_rank was told, 0 at first."""
-    return _state["rank"]
+    """The number of this process's solver: what set_solver_rank was told; else its rank, 0 without mpirun."""
+    rank = _state["rank"]
+    return world().rank if rank is None else rank
 
 
 def set_solver_rank(rank: int) -> None:
     """Remembers the number of this process's solver; it makes no other difference."""
     _state["rank"] = whole_number(rank, "the rank of a solver")
+
+
+def ranks_of_solvers() -> Ranks:
+    """Those that the solvers made from now on train together with."""
+    return ALONE if _state["count"] == 1 else world()
 
 
 def set_multiprocess(multiprocess: bool) -> None:

@@ -10,10 +10,12 @@ from typing import Any, ClassVar
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
+from pycaffe_lite.pycaffe.common import ranks_of_solvers
 from pycaffe_lite.pycaffe.faults import BadType, path_text, whole_number
 from pycaffe_lite.pycaffe.net import Net
 from pycaffe_lite.pycaffe.users_errors import as_raised
 from pycaffe_lite.pycaffe.vectors import NetVec
+from pycaffe_lite.ranks import Ranks
 from pycaffe_lite.solvers import rates
 from pycaffe_lite.solvers.loop import solver_text
 from pycaffe_lite.solvers.registry import class_of, solver_class
@@ -33,6 +35,8 @@ class Solver:
     Args:
         solver_file: a solver prototxt. Its `type` makes no difference here; `caffe.get_solver` goes by it.
 
+    Under mpirun all ranks train one net: each makes the solver, and all call `step`, `solve`, `restore` and `snapshot`.
+
     Raises:
         CaffeError: which is a RuntimeError, for a file that is missing, or a solver or net that cannot be built.
     """
@@ -45,7 +49,7 @@ class Solver:
         text = solver_text(path_text(solver_file, "a solver's prototxt"))
         self._callbacks: list[tuple[Callback, Callback]] = []
         made = _driven(class_of(self.type), self._callbacks)
-        self.inner: EngineSolver = as_raised(lambda: made(text))
+        self.inner: EngineSolver = as_raised(lambda: made(text, ranks_of_solvers()))
         # Like the real one's, pycaffe's loop goes on where a loss is infinite or not a number.
         self.inner.check_finite = False
         self._open = _Open()
@@ -116,7 +120,9 @@ class Solver:
         """
         before, self.inner.last_snapshot = self.inner.last_snapshot, ""
         self.inner.snapshot()
-        if not self.inner.last_snapshot:
+        if not self.inner.ranks.is_root:
+            self.inner.last_snapshot = before
+        elif not self.inner.last_snapshot:
             self.inner.last_snapshot = before
             raise CaffeError(f"A snapshot {self.param.snapshot_prefix}_iter_{self.iter} could not be written.")
 
@@ -188,7 +194,9 @@ def get_solver(solver_file: PathLike) -> Solver:
     return next(made for made in classes if made.type == name)(solver_file)
 
 
-def _driven(engine: type[EngineSolver], callbacks: list[tuple[Callback, Callback]]) -> Callable[[Any], EngineSolver]:
+def _driven(
+    engine: type[EngineSolver], callbacks: list[tuple[Callback, Callback]]
+) -> Callable[[Any, Ranks], EngineSolver]:
     """An engine's solver class that keeps its parameters in place and calls back."""
 
     class Driven(engine):  # type: ignore[valid-type, misc]

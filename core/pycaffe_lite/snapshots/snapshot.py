@@ -362,6 +362,18 @@ def restore_layers(layers: Sequence[Layer], states: State, undo: contextlib.Exit
             log.warning(f'layer "{layer.name}" was not there when the snapshot was taken; it begins anew.')
 
 
+def common_states(layers: Sequence[Layer]) -> State:
+    """Of the states of a net's layers the part that ranks which share its data have in common."""
+    return {key: _own(layer.common_state()) for key, layer in _stateful(layers) if hasattr(layer, "common_state")}
+
+
+def restore_common(layers: Sequence[Layer], states: State) -> None:
+    """Gives a net's layers what `common_states` has given for another rank's; the rest of their state stays."""
+    for key, layer in _stateful(layers):
+        if key in states:
+            _ask(layer, "restore", {**_ask(layer, "state"), **states[key]})
+
+
 def _put_back(layer: Layer, state: Any) -> None:
     with contextlib.suppress(CaffeError):  # of the layer that has just failed
         _ask(layer, "restore", state)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import Any, ClassVar
+
+import numpy as np
 
 from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
@@ -17,6 +19,7 @@ from pycaffe_lite.net.weights import copy_fitted, weights_of
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
 from pycaffe_lite.proto.printer import to_text
 from pycaffe_lite.proto.read import SolverText, read_solver
+from pycaffe_lite.ranks import ALONE, Ranks
 from pycaffe_lite.snapshots import snapshot as snapshots
 from pycaffe_lite.snapshots.names import complete_prefix, resume_of
 from pycaffe_lite.snapshots.snapshot import Snapshot, State
@@ -24,6 +27,7 @@ from pycaffe_lite.solvers.best import BestScore
 from pycaffe_lite.solvers.nets import make_nets
 from pycaffe_lite.solvers.outputs import mean_outputs, net_outputs, output_text
 from pycaffe_lite.solvers.precheck import check_data
+from pycaffe_lite.solvers.reduction import Reduction
 from pycaffe_lite.solvers.report import IterationReport, Report, TestReport
 from pycaffe_lite.solvers.smoothing import SmoothedLoss
 
@@ -34,8 +38,12 @@ SNAPSHOT = "snapshot"
 class Solver:
     """Trains a net as its SolverParameter says.
 
+    Several ranks train one net as Caffe's GPUs do: each has its own batches, all get the mean of their gradients. Then
+    making it, `step`, `run`, `solve`, `snapshot` and `restore` are for all ranks to call.
+
     Args:
         source: a solver prototxt; or a SolverText.
+        ranks: those that train together.
 
     Attributes:
         param: the SolverParameter.
@@ -52,13 +60,16 @@ class Solver:
         keep_last: how many snapshots to keep; None: all.
         snapshot_format: the format of its snapshots.
         last_snapshot: the .solverstate that was last written, or read; none: empty.
+        ranks: those that train together; rank 0 tests, displays and writes.
+        mean_loss: whether the loss shown is the mean of all ranks, and not rank 0's.
+        flats: the arrays that make up what is trained: the parameters, then the history.
 
     A subclass writes `apply_update`.
     """
 
     type: ClassVar[str] = ""
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Any, ranks: Ranks = ALONE) -> None:
         self.text = text = solver_text(source)
         self.param = text.param
         self.snapshot_format = _snapshot_format(self.param)
@@ -71,18 +82,29 @@ class Solver:
         self.best: BestScore | None = None
         self.keep_last: int | None = None
         self.last_snapshot = ""
+        self.ranks = ranks
+        self.mean_loss = False
+        self.flats: list[np.ndarray] = []
+        self._reduction: Reduction | None = None
+        self._others: list[State] = []
+        self._patience_ended = False
         self._restored = False
         self._before_tests: State | None = None
-        self.check(text)
+        if ranks.is_root:
+            self.check(text)
         self.smoothing = SmoothedLoss(self.param.average_loss)
         log.info("Initializing solver from parameters: \n" + to_text(self.param).rstrip("\n"), "solver.cpp:45")
         if self.param.random_seed >= 0:
-            rng.set_random_seed(self.param.random_seed)
-        self.net, self.test_nets = make_nets(text)
+            rng.set_random_seed(self.param.random_seed + ranks.rank)
+        self.net, self.test_nets = make_nets(text, ranks.share)
         for net in self.test_nets:
             net.debug_info = self.param.debug_info
         try:
             self.setup()
+            if ranks.size > 1:
+                layer_wise = self.param.layer_wise_reduce
+                self._reduction = Reduction(ranks, self.net.nodes, self.net.parameters, layer_wise)
+                self._follow_root()
         except BaseException:
             self.close()
             raise
@@ -117,7 +139,7 @@ class Solver:
             Diverged: a loss, gradient or parameter is not finite; what has been saved before stays as it is.
         """
         check_data(self.net, self.test_nets, self.param.test_iter)
-        if self.snapshots_wanted:
+        if self.snapshots_wanted and self.ranks.is_root:
             needed = 4 * sum(blob.count for blob in (*self.net.parameters.blobs, *self.history))
             snapshots.warn_of_full_disk(self.param.snapshot_prefix, needed)
         log.info(f"Solving {self.net.name}", "solver.cpp:289")
@@ -130,6 +152,8 @@ class Solver:
             self.snapshot()
         if self.stopped_early or self.out_of_patience:
             log.info("Optimization stopped early.", "solver.cpp:311")
+            return
+        if not self.ranks.is_root:
             return
         self._before_tests = self.exact_state()
         if param.display and self.iter % param.display == 0:
@@ -151,13 +175,14 @@ class Solver:
             self.net.clear_param_diffs()
             if self._test_is_due():
                 self._before_tests = self.exact_state()
-                yield from self.test_all()
-                if self.stopped_early or self.out_of_patience:
+                if self.ranks.is_root:
+                    yield from self.test_all()
+                if self._ends_with_tests():
                     break
                 self._before_tests = None
             self.on_start()
             self.net.debug_info = self.displays and param.debug_info
-            loss = sum(self._forward_backward() for _ in range(param.iter_size)) / param.iter_size
+            loss, agreed = self._passes()
             self.smoothing.add(loss)
             if self.displays:
                 self._show()
@@ -165,7 +190,7 @@ class Solver:
             rate = self.apply_update()
             self.iter += 1
             yield IterationReport(self.iter - 1, rate, loss, self.smoothed_loss)
-            request, self.requested = self.requested, None
+            request = agreed if self._reduction else self._take_request()
             if request == SNAPSHOT or (param.snapshot and self.iter % param.snapshot == 0):
                 self.snapshot()
             if request == STOP:
@@ -178,8 +203,33 @@ class Solver:
     def on_gradients_ready(self) -> None:
         """Called in each iteration between its passes and the update."""
 
-    def _forward_backward(self) -> float:
-        loss = self.net.forward_backward()
+    def _passes(self) -> tuple[float, str | None]:
+        """The passes of an iteration: its loss, and with several ranks what any of them has been asked for."""
+        last, reduction = self.param.iter_size - 1, self._reduction
+        passed = reduction.passed if reduction else None
+        losses = [self._forward_backward(passed if i == last else None) for i in range(last + 1)]
+        loss = sum(losses) / (last + 1)
+        if reduction is None:
+            return loss, None
+        request = self._take_request()
+        reduction.mean_loss = self.mean_loss
+        agreement = reduction.finish(loss, request == STOP, request == SNAPSHOT)
+        return agreement.loss, STOP if agreement.stop else SNAPSHOT if agreement.snapshot else None
+
+    def _take_request(self) -> str | None:
+        request, self.requested = self.requested, None
+        return request
+
+    def _ends_with_tests(self) -> bool:
+        """Whether a test, or a request that came meanwhile, ends the run; all ranks have to know."""
+        if self.ranks.size > 1:
+            stop, patience = self.stopped_early or self.requested == STOP, self.out_of_patience
+            stopped, ended = self.ranks.largest(stop, patience)
+            self.stopped_early, self._patience_ended = bool(stopped), bool(ended)
+        return self.stopped_early or self.out_of_patience
+
+    def _forward_backward(self, passed: Callable[[int], object] | None) -> float:
+        loss = self.net.forward_backward(passed)
         if self.check_finite and not math.isfinite(loss):
             raise watch.loss_diverged(self.net.nodes, self.iter, loss)
         return loss
@@ -204,12 +254,12 @@ class Solver:
     @property
     def out_of_patience(self) -> bool:
         """Whether the tests have not got better for so long that training ends."""
-        return self.best is not None and self.best.exhausted
+        return self._patience_ended or (self.best is not None and self.best.exhausted)
 
     @property
     def displays(self) -> bool:
-        """Whether this iteration is one to be shown."""
-        return bool(self.param.display) and self.iter % self.param.display == 0
+        """Whether this iteration is one to be shown, by this rank."""
+        return self.ranks.is_root and bool(self.param.display) and self.iter % self.param.display == 0
 
     def _test_is_due(self) -> bool:
         interval = self.param.test_interval
@@ -257,8 +307,10 @@ class Solver:
         return TestReport(self.iter, number, means, loss)
 
     def _stops_testing(self) -> bool:
-        """Serves a request between two batches of a test."""
-        request, self.requested = self.requested, None
+        """Serves a request between two batches of a test; a snapshot of several ranks waits for the iteration's end."""
+        if self.ranks.size > 1 and self.requested == SNAPSHOT:
+            return self.stopped_early
+        request = self._take_request()
         if request == SNAPSHOT:
             self.snapshot()
         self.stopped_early |= request == STOP
@@ -278,8 +330,10 @@ class Solver:
             Diverged: a parameter is not finite, so that there is nothing worth saving.
         """
         self.check_values()
-        prefix = self.param.snapshot_prefix
-        written = snapshots.write(self.where_it_stands(), prefix, self.snapshot_format)
+        prefix, standing = self.param.snapshot_prefix, self.where_it_stands()
+        if not self.ranks.is_root:
+            return
+        written = snapshots.write(standing, prefix, self.snapshot_format)
         if written:
             self.last_snapshot = written
             if self.keep_last is not None:
@@ -292,18 +346,51 @@ class Solver:
 
     def where_it_stands(self) -> Snapshot:
         """All that a run goes on from. Between a test and the next iteration its exact state is that before the test,
-        which a resumed run does again."""
+        which a resumed run does again. Rank 0 has the states of all ranks in it."""
         layers = weights_of(self.net.layers, self.param.snapshot_diff)
         history, exact = [blob.data for blob in self.history], self._before_tests or self.exact_state()
+        if self.ranks.size > 1:
+            own = {name: exact[name] for name in ("generator", "generator_position", "nets")}
+            exact = {**exact, "ranks": self.ranks.gather(own)[1:]}
         return Snapshot(self.iter, self.current_step, layers, history, exact, self.net.name)
 
     def restore(self, path: str) -> None:
-        """Goes on from the files of a snapshot, see `Snapshot.read` and `take`."""
-        self.take(Snapshot.read(path))
+        """Goes on from the files of a snapshot, see `Snapshot.read` and `take`; rank 0 alone reads them."""
+        if self.ranks.is_root:
+            self.take(Snapshot.read(path))
+        self._follow_root()
 
     def restore_newest(self) -> bool:
         """Goes on from the newest whole snapshot of this solver's prefix; returns whether there is one."""
-        return snapshots.restore_newest(self.param.snapshot_prefix, self.restore)
+        found = False
+        if self.ranks.is_root:
+            found = snapshots.restore_newest(self.param.snapshot_prefix, lambda path: self.take(Snapshot.read(path)))
+        if found := self.ranks.told(found):
+            self._follow_root()
+        return found
+
+    def _follow_root(self) -> None:
+        """Gives all ranks what rank 0 has: weights, history, progress, and the place in the data.
+
+        What a rank has of its own, as its random numbers, goes on where a snapshot of as many ranks has left it.
+        """
+        if self.ranks.size == 1:
+            return
+        for flat in self.flats:
+            self.ranks.broadcast(flat)
+        others = [None, *self._others, *[None] * self.ranks.size][: self.ranks.size]
+        own, root = self.ranks.scatter(others), self.ranks.is_root
+        progress = (self.iter, self.current_step, self.last_snapshot, self._restored, self.smoothing.state())
+        self.iter, self.current_step, self.last_snapshot, restored, smoothed = self.ranks.told(progress)
+        rest, common = self.ranks.told((self.progress_state(), snapshots.common_states(self.net.layers)))
+        if not root:
+            if own is not None:
+                rng.set_state(own["generator"], int(own["generator_position"]))
+                snapshots.restore_layers(self.net.layers, own["nets"][0], contextlib.ExitStack())
+            snapshots.restore_common(self.net.layers, common)
+            self.smoothing.restore(smoothed)
+            self.restore_progress(rest)
+            self._restored = restored
 
     def take(self, snapshot: Snapshot) -> None:
         """Goes on from a snapshot: weights, history and iteration, and exactly so if it has what that needs.
@@ -319,6 +406,12 @@ class Solver:
                 log.info("Solver settings changed since the snapshot: " + "; ".join(changes))
             with snapshot.told():
                 self._restore_exact(snapshot.exact)
+                self._others = list(snapshot.exact.get("ranks", []))
+            if (before := 1 + len(self._others)) != self.ranks.size:
+                log.info(
+                    f"The snapshot is of {before} rank(s), and this run has {self.ranks.size}: data goes on from the "
+                    "same record, and from here on the bits are others than those of a run that went on as it was."
+                )
             log.info(f"Data, random numbers and smoothed loss go on exactly where {resume_of(snapshot.path)} says.")
         copy_fitted(fitted)
         for blob, saved in zip(self.history, snapshot.history, strict=True):

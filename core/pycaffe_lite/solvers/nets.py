@@ -14,6 +14,7 @@ from pycaffe_lite.paths import find_file
 from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto.caffe_pb2 import LayerParameter, NetParameter, NetState
 from pycaffe_lite.proto.read import NetText, SolverText, read_net
+from pycaffe_lite.ranks import ALL, Share
 
 
 class NetSource(NamedTuple):
@@ -23,9 +24,12 @@ class NetSource(NamedTuple):
     value: str | NetParameter
 
 
-def make_nets(text: SolverText) -> tuple[Net, list[Net]]:
+def make_nets(text: SolverText, share: Share = ALL) -> tuple[Net, list[Net]]:
     """Makes the net to be trained, and those to test: of test_net_param, of test_net, then of `net` as many as
     test_iter has left. A file that several of them are made of is read once.
+
+    Args:
+        share: what of the data the net to be trained reads; rank 0 alone has nets to test.
 
     Raises:
         CaffeError: for a net that cannot be made; those before it are closed.
@@ -34,9 +38,9 @@ def make_nets(text: SolverText) -> tuple[Net, list[Net]]:
     made: list[Net] = []
     try:
         source = train_source(text)
-        made.append(_make(text_of(source, text, read), TRAIN, text.param.train_state))
+        made.append(_make(text_of(source, text, read), TRAIN, text.param.train_state, share))
         _load_weights(made[0], text)
-        for i, source in enumerate(test_sources(text)):
+        for i, source in enumerate(test_sources(text) if share.rank == 0 else ()):
             what = f"net file: {source.value}" if isinstance(source.value, str) else source.field
             log.info(f"Creating test net (#{i}) specified by {what}", "solver.cpp:190")
             state = text.param.test_state[i] if text.param.test_state else None
@@ -124,8 +128,8 @@ def state_of(text: NetText, phase: int, state: NetState | None) -> NetState:
     return given
 
 
-def _make(text: NetText, phase: int, state: NetState | None) -> Net:
-    return Net(text, state=state_of(text, phase, state))
+def _make(text: NetText, phase: int, state: NetState | None, share: Share = ALL) -> Net:
+    return Net(text, state=state_of(text, phase, state), share=share)
 
 
 def _state_hint(number: int, maker: LayerParameter, train: NetState, test: NetState) -> str:

@@ -7,6 +7,7 @@ import os
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.proto.read import SolverText
+from pycaffe_lite.ranks import ALONE, Ranks
 from pycaffe_lite.solvers.loop import Solver, solver_text
 from pycaffe_lite.solvers.sgd import SGDSolver
 from pycaffe_lite.words import did_you_mean, short
@@ -22,17 +23,18 @@ MODULES = {
 """Which module of this package holds a type, and the name of its class."""
 
 
-def get_solver(source: SolverText | str | os.PathLike[str]) -> Solver:
+def get_solver(source: SolverText | str | os.PathLike[str], ranks: Ranks = ALONE) -> Solver:
     """Makes the solver that a text describes, as `caffe.get_solver` does.
 
     Args:
         source: a solver prototxt; or a SolverText.
+        ranks: those that train together.
 
     Raises:
         CaffeError: for an unknown type, and for everything that is wrong with the solver and its nets.
     """
     text = solver_text(source)
-    return solver_class(text)(text)
+    return solver_class(text)(text, ranks)
 
 
 def solver_class(text: SolverText) -> type[SGDSolver]:

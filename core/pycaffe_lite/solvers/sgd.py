@@ -64,6 +64,7 @@ class SGDSolver(Solver):
         assert parameters.data is not None and parameters.diff is not None
         self.parameters = parameters
         memory = [aligned_bytes(parameters.data.nbytes).view(parameters.data.dtype) for _ in range(self.num_histories)]
+        self.flats = [parameters.data, *memory]
         for flat in memory:
             for blob, segment in zip(parameters.blobs, parameters.segments, strict=True):
                 past = Blob(blob.shape, blob.order, blob.dtype)

@@ -16,6 +16,7 @@ from pycaffe_lite.data.batches import Batch, Feed, FeedState
 from pycaffe_lite.errors import CaffeError, FileError, file_errors
 from pycaffe_lite.formats.hdf5 import SIGNATURE, check_claim, check_plain_file, h5py_module, reason
 from pycaffe_lite.paths import find_file, unreadable
+from pycaffe_lite.ranks import ALL, Share
 from pycaffe_lite.words import did_you_mean, printable
 
 WHOLE_BYTES = 1 << 30
@@ -169,10 +170,19 @@ class RowFeed(Feed):
         batch_size: rows in a batch, 1 or more.
         seed: None for the rows in order; else in each pass the files come in a new random order, and so do the
             rows within each file, and the seed decides which.
+        share: which of the rows are read.
     """
 
-    def __init__(self, paths: Sequence[str], names: Sequence[str], batch_size: int, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        names: Sequence[str],
+        batch_size: int,
+        seed: int | None = None,
+        share: Share = ALL,
+    ) -> None:
         super().__init__()
+        self._share = share
         self._paths, self._names, self._batch_size, self._seed = list(paths), list(names), batch_size, seed
         self._pass = self._place = self._row = 0
         self._file: RowFile | None = None
@@ -183,7 +193,8 @@ class RowFeed(Feed):
         return [(self._batch_size, *shape) for shape in self._shapes]
 
     def state(self) -> FeedState:
-        """Where the next row is: pass, place of the file in that pass, place of the row in that file."""
+        """Where the next row is, of those of all ranks: pass, place of the file in that pass, place of the row in that
+        file."""
         state = {"pass": self._pass, "file": self._place, "row": self._row}
         return state if self._seed is None else {**state, "shuffle_seed": self._seed}
 
@@ -211,14 +222,18 @@ class RowFeed(Feed):
                 stays what it was.
         """
         batch = batch or self._empty()
-        done = 0
+        done = passed = 0
+        rank, ranks = self._share
         with self._unless_it_fails():
-            while done < self._batch_size:
+            while passed < self._batch_size * ranks:
                 file = self._open()
-                take = min(self._batch_size - done, file.rows - self._row)
-                file.read(self._numbers(file, take), [array[done : done + take] for array in batch.tops])
+                take = min(self._batch_size * ranks - passed, file.rows - self._row)
+                first = (rank - passed) % ranks
+                if count := len(range(first, take, ranks)):
+                    rows = self._numbers(file, first, take, ranks)
+                    file.read(rows, [array[done : done + count] for array in batch.tops])
                 self._advance(file, take)
-                done += take
+                done, passed = done + count, passed + take
         batch.after = self.state()
         return batch
 
@@ -264,9 +279,9 @@ class RowFeed(Feed):
             self._file = file
         return self._file
 
-    def _numbers(self, file: RowFile, take: int) -> slice | NDArray[np.intp]:
-        """The numbers of the next rows in their file."""
-        rows = slice(self._row, self._row + take)
+    def _numbers(self, file: RowFile, first: int, end: int, step: int) -> slice | NDArray[np.intp]:
+        """The numbers in their file of the next rows first, first + step, … before `end`."""
+        rows = slice(self._row + first, self._row + end, step)
         return rows if self._seed is None else _permutation(file.rows, self._seed, self._pass, self._place)[rows]
 
     def _advance(self, file: RowFile, rows: int) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pycaffe_lite import log
+from pycaffe_lite.data.records import Records
 from pycaffe_lite.data.sources.datum import DatumSource
 from pycaffe_lite.errors import FileError, MissingExtra
 from pycaffe_lite.formats.wire import Malformed, read_varint
@@ -26,24 +29,28 @@ class LeveldbSource(DatumSource):
     """A LevelDB whose values are Datums, in key order.
 
     It is the nature of a LevelDB that it can only be read from one record to the next, by one process at a
-    time, and that its folder is written to. So its length is not known, and to go on from record n, n records
-    are passed over.
+    time, and that its folder is written to. So its length is not known before its end has been read, and to go on from
+    record n, n records are passed over.
 
     Args:
         path: the LevelDB's folder.
         name: the path as the user gave it.
         color: how encoded images are decoded, see `pycaffe_lite.data.images.decode`.
+        shared: whether other processes read it at the same time; each then opens a folder of links to its tables,
+            which never change, and copies of the rest.
 
     Raises:
         FileError: missing, damaged, in use, in a folder that cannot be written to, or without records.
         MissingExtra: plyvel is not installed.
     """
 
-    def __init__(self, path: Path, name: str = "", color: bool | None = None) -> None:
+    def __init__(self, path: Path, name: str = "", color: bool | None = None, shared: bool = False) -> None:
         super().__init__(name or str(path), color)
         self._path = path
-        self._db = _open(path)
+        self._links = _links(path) if shared else None
+        self._db = _open(Path(self._links.name) if self._links else path)
         self._next_record = 0
+        self._length = 0  # once the end has been seen
         self._rest = self._from_start()
         self._ahead = next(self._rest, None)
         if self._ahead is None:
@@ -58,8 +65,35 @@ class LeveldbSource(DatumSource):
         self._ahead = next(self._rest, None)
         self._next_record = start + len(values)
         if self._ahead is None:
-            self._seek(0)
+            self._begin_again()
         return values, self._next_record
+
+    def every(self, start: int, count: int, step: int) -> Records:
+        start = start % self._length if self._length else start
+        if start != self._next_record:
+            try:
+                self._seek(start)
+            except FileError:
+                if not 0 < self._length <= start:
+                    raise
+                return self.every(start, count, step)
+        self._next_record = -1
+        values: list[Any] = []
+        number = start
+        while len(values) < count and self._ahead is not None:
+            values.append(self._ahead)
+            passed = list(islice(self._rest, step))
+            self._ahead = passed[-1] if len(passed) == step else None
+            number += step if self._ahead is not None else 1 + len(passed)
+        self._next_record = number
+        if self._ahead is None:
+            self._begin_again()
+        return self.parse_undecoded(values, range(start, start + step * len(values), step))
+
+    def _begin_again(self) -> None:
+        """At the end."""
+        self._length = self._next_record
+        self._seek(0)
 
     def keys(self, count: int) -> list[bytes]:
         with self._db.iterator(include_value=False) as keys:
@@ -68,14 +102,21 @@ class LeveldbSource(DatumSource):
     def check(self, start: int) -> None:
         """Only reading can tell."""
 
+    def __len__(self) -> int:
+        return self._length or super().__len__()
+
     def close(self) -> None:
         self._rest.close()
         self._db.close()
+        if self._links:
+            self._links.cleanup()
 
     def _seek(self, record: int) -> None:
         self._rest = self._from_start()
-        self._ahead = next(islice(self._rest, record, None), None)
+        passed = sum(1 for _ in islice(self._rest, record))
+        self._ahead = next(self._rest, None)
         if self._ahead is None:
+            self._length, self._next_record = passed, -1
             raise FileError(f"{self._path}: expected more than {record} records, got fewer.")
         self._next_record = record
 
@@ -90,6 +131,21 @@ class LeveldbSource(DatumSource):
                 raise FileError(f"{self._path}: damaged LevelDB: {_text(problem)}.") from None
 
         return values()
+
+
+def _links(path: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder that LevelDB can take for its own: what it writes and removes there, it does not in the database's."""
+    folder = tempfile.TemporaryDirectory(prefix="pycaffe-lite-leveldb-")
+    try:
+        for entry in path.iterdir():
+            if entry.suffix in _TABLES:
+                os.symlink(entry.resolve(), os.path.join(folder.name, entry.name))
+            elif entry.is_file() and not entry.name.startswith("LO"):  # its lock, and its own log
+                shutil.copyfile(entry, os.path.join(folder.name, entry.name))
+    except OSError as problem:
+        folder.cleanup()
+        raise FileError(f"{path}: cannot be read: {unreadable(problem)}.") from None
+    return folder
 
 
 def _open(path: Path) -> Any:

@@ -15,6 +15,7 @@ from pycaffe_lite.data.batches import Batch, Feed, FeedState
 from pycaffe_lite.data.images import pixels, read_bytes, resize
 from pycaffe_lite.errors import CaffeError, FileError
 from pycaffe_lite.paths import shown_path, unreadable
+from pycaffe_lite.ranks import ALL, Share
 from pycaffe_lite.rng import Generator
 
 Corners = tuple[int, int, int, int]
@@ -216,6 +217,7 @@ class WindowFeed(Feed):
         mean: an image C x crop x crop, or C x 1 x 1, that is subtracted; None for none.
         scale: what the difference is multiplied with.
         seed: of the generator.
+        share: all ranks draw the windows of all of them, and of each kind a rank cuts out one in so many.
 
     Raises:
         CaffeError: there are no windows of a kind that batches need.
@@ -232,11 +234,12 @@ class WindowFeed(Feed):
         mean: NDArray[np.float32] | None,
         scale: float,
         seed: int,
+        share: Share = ALL,
     ) -> None:
         super().__init__()
         self._windows, self._root, self._cutter = windows, root, cutter
         self._mirror, self._mean, self._scale = mirror, mean, np.float32(scale)
-        self._generator = Generator(seed)
+        self._generator, self._share = Generator(seed), share
         objects = int(np.float32(batch_size) * np.float32(foreground))
         self._parts = ((windows.background, batch_size - objects), (windows.foreground, objects))
         for name, (part, count) in zip(("background", "foreground"), self._parts, strict=True):
@@ -275,10 +278,11 @@ class WindowFeed(Feed):
     def _draw(self) -> Iterator[tuple[int, int, Corners, bool]]:
         """Windows by chance: image, label, corners, and whether mirrored."""
         for part, count in self._parts:
-            for _ in range(count):
+            for i in range(count * self._share.size):
                 image, label, x1, y1, x2, y2 = part[self._generator.word() % len(part)].tolist()
                 mirrored = self._mirror and self._generator.word() % 2 == 1
-                yield image, label, (x1, y1, x2, y2), mirrored
+                if i % self._share.size == self._share.rank:
+                    yield image, label, (x1, y1, x2, y2), mirrored
 
     def _cut(self, number: int, corners: Corners, mirrored: bool, out: NDArray[np.float32]) -> None:
         path = self._root + self._windows.images[number]
