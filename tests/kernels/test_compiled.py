@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,13 @@ from pycaffe_lite.kernels.fused import finish
 from pycaffe_lite.kernels.normalization import derive, mean_and_variance, normalize_and_scale, rectify_and_sum
 from pycaffe_lite.kernels.pooling import AveragePooling, MaxPooling
 from pycaffe_lite.kernels.windows import Window
+from pycaffe_lite.proto.caffe_pb2 import SolverParameter
+from pycaffe_lite.solvers.adadelta import AdaDeltaSolver
+from pycaffe_lite.solvers.adagrad import AdaGradSolver
+from pycaffe_lite.solvers.adam import AdamSolver
+from pycaffe_lite.solvers.nesterov import NesterovSolver
+from pycaffe_lite.solvers.rmsprop import RMSPropSolver
+from pycaffe_lite.solvers.sgd import Piece, SGDSolver
 from rigs.kernel_choice import DTYPES, PLAIN, using
 
 pytest.importorskip("numba")
@@ -237,21 +245,53 @@ def test_flat_needs_one_order_of_memory_that_is_filled() -> None:
     assert flat(last[:, ::2]) is None
 
 
-@pytest.mark.parametrize("rule", ["sgd", "nesterov"])
+RULES = {"SGD": "momentum: 0.9", "Nesterov": "momentum: 0.9", "AdaGrad": "", "RMSProp": "rms_decay: 0.98",
+         "AdaDelta": "momentum: 0.95 delta: 1e-6", "Adam": "momentum: 0.9 momentum2: 0.999"}  # fmt: skip
+
+
+CLASSES = {
+    rule.type: rule for rule in (SGDSolver, NesterovSolver, AdaGradSolver, RMSPropSolver, AdaDeltaSolver, AdamSolver)
+}
+
+
+def solver_of(rule: str, values: str, iter_size: int = 2) -> SGDSolver:
+    """A solver of that rule, of which only the update is to be used."""
+    param = text_format.Parse(
+        f'type: "{rule}" {values} base_lr: 0.1 lr_policy: "fixed" weight_decay: 0.01 iter_size: {iter_size}',
+        SolverParameter(),
+    )
+    solver = object.__new__(CLASSES[rule])
+    solver.param, solver.iter = param, 3
+    return solver
+
+
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("size", [0, 1, 1000])
-def test_updates(rule: str, dtype: np.dtype, size: int) -> None:
-    rng = np.random.default_rng(1)
-    given = [rng.normal(size=size).astype(dtype) for _ in range(3)]
-    share, decay, momentum, rate = 0.5, 0.01, 0.9, 0.1
-    data, diff, history = (array.astype(np.float64) for array in given)
-    value = momentum * history + rate * (share * diff + decay * data)
-    step = value if rule == "sgd" else (1 + momentum) * value - momentum * history
-    for kernels in (PLAIN, compiled(dtype)):
-        arrays = [array.copy() for array in given]
-        getattr(kernels, rule)(*arrays, share, decay, momentum, rate)
-        for got, expected in zip(arrays, (data - step, step, value), strict=True):
-            np.testing.assert_allclose(got, expected, 1e-5, 1e-6)
+@pytest.mark.parametrize(("size", "special"), [(0, False), (1, False), (1000, False), (50, True)])
+@np.errstate(all="ignore")
+def test_updates(rule: str, dtype: np.dtype, size: int, special: bool) -> None:
+    """The stages one by one, the plain loop and the compiled one: the same to the bit, whatever the values."""
+    solver, rng = solver_of(rule, RULES[rule]), np.random.default_rng(1)
+    given = [rng.normal(size=size).astype(dtype) for _ in range(2)]
+    given += [rng.random(size).astype(dtype) for _ in range(solver.num_histories)]
+    if special:
+        given[1][::3] = rng.choice(SPECIAL, len(given[1][::3]))
+    results = []
+    for kernels in (None, PLAIN, compiled(dtype)):
+        data, diff, *history = (array.copy() for array in given)
+        piece = Piece(data, diff, tuple(history), 2.0, 0.5)
+        if kernels is None:
+            solver.normalize(piece)
+            solver.regularize(piece)
+            solver.compute_update_value(piece, 0.1)
+            np.subtract(data, diff, out=data)
+        else:
+            solver.update_at_once(getattr(kernels, rule.lower()), piece, 0.1)
+        results.append((data, diff, *history))
+    for by_numpy, plain, fast in zip(*results, strict=True):
+        np.testing.assert_array_equal(plain, by_numpy)
+        np.testing.assert_array_equal(fast, by_numpy)
+    assert not size or not np.array_equal(results[0][0], given[0])
 
 
 def test_every_loop_is_compiled() -> None:

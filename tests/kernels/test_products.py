@@ -31,3 +31,15 @@ def test_pieces_follow_from_the_shapes() -> None:
     pieces = products.cuts(1000, 100 * products.PIECE_PRODUCTS)
     assert len(pieces) == 1000 // products.LEAST_WIDTH
     assert min(cut.stop - cut.start for cut in pieces) >= products.LEAST_WIDTH
+
+
+def test_the_gradient_of_one_row_is_that_of_the_product_to_the_bit() -> None:
+    """An outer product, added part by part, has the bits of BLAS's."""
+    rng = np.random.default_rng(3)
+    dy, x = (rng.normal(size=(1, n)).astype(np.float32) for n in (300, 700))
+    dy[0, :3] = 0, np.nan, np.inf
+    before = rng.normal(size=(300, 700)).astype(np.float32)
+    for order in "CF":
+        diff = np.array(before, order=order)
+        products.add_weight_gradient(dy, x, diff)
+        np.testing.assert_array_equal(diff, before + dy.T @ x)

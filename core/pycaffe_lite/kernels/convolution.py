@@ -25,7 +25,7 @@ from pycaffe_lite.blob import Array
 from pycaffe_lite.kernels.copying import dense, dense_to_write, view_as
 from pycaffe_lite.kernels.windows import Col2im, Im2col, Span, Window
 from pycaffe_lite.memory import Loans, borrow
-from pycaffe_lite.parallel import parallel_for, slices
+from pycaffe_lite.parallel import one_by_one, parallel_for, slices
 
 BLOCK_BYTES = 2 << 20
 """The window matrix of one block: large enough for a good product, small enough for a cache to hold."""
@@ -38,6 +38,9 @@ PARTIAL_BYTES = 16 << 20
 
 PART_PRODUCTS = 12_000_000
 """Multiplications that make a part of a product worth a thread's while."""
+
+WORTH_SHARING = 2_000_000
+"""With fewer multiplications waking a thread costs more than it saves: the same pieces, one after the other."""
 
 LEAST_PART, MOST_PARTS = 64, 16
 """Rows of a part, and how many parts there are."""
@@ -90,6 +93,7 @@ class ConvolutionProduct(ABC):
         size = rows * self.row_bytes(maps[1:-1])
         products = prod(maps[:-1]) * prod(self.weight_shape)
         least = products // PART_PRODUCTS
+        self.each = parallel_for if products >= WORTH_SHARING else one_by_one
         self.blocks = self._cut(batch, rows, size, self.block_bytes, least)
         self.chunks = self._cut(batch, height, size, self.block_bytes, least, cut_large=False)
         gradient = self._cut(batch, rows, size, self.gradient_bytes, min(least, prod(maps[:-1]) // GRADIENT_WINDOWS))
@@ -139,7 +143,7 @@ class ConvolutionProduct(ABC):
             self.gather_block(images[block.images], weight, out, block.rows)
             _add_bias(out, bias)
 
-        parallel_for(len(self.blocks), step)
+        self.each(len(self.blocks), step)
 
     def scatter(self, maps: Array, weight: Array, images: Array, bias: Array | None = None) -> None:
         """images = what the windows give to each pixel + bias; `bias` is as for `gather`."""
@@ -150,7 +154,7 @@ class ConvolutionProduct(ABC):
             self.scatter_block(maps[chunk.images], weight, out, chunk.rows)
             _add_bias(out, bias)
 
-        parallel_for(len(self.chunks), step)
+        self.each(len(self.chunks), step)
 
     def add_gradients(
         self, images: Array, maps: Array, bias_side: Array, weight_diff: Array | None, bias_diff: Array | None
@@ -177,7 +181,7 @@ class ConvolutionProduct(ABC):
             borrow((len(self.pieces), *self.weight_shape), self.dtype) as weight_sums,
             borrow((len(self.pieces), outputs), self.dtype) as bias_sums,
         ):
-            parallel_for(len(self.pieces), piece)
+            self.each(len(self.pieces), piece)
             if weight_diff is not None:
                 _add_parts(weight_sums.reshape(len(self.pieces), *weight_diff.shape), weight_diff)
             if bias_diff is not None:

@@ -35,6 +35,7 @@ class Loop(NamedTuple):
 LOOPS: list[Loop] = []
 
 IMAGES, MATRIX, VECTOR = "T[:,:,:,::1]", "T[:,::1]", "T[::1]"
+FOUR_NUMBERS = ", ".join(["float64"] * 4)
 SIX, FOUR, TWO = (", ".join(["int64"] * n) for n in (6, 4, 2))
 
 
@@ -370,7 +371,7 @@ def relu_backward(x: Array, dy: Array, dx: Array) -> None:
         dx[i] = dy[i] * (x[i] > 0)
 
 
-@declared(VECTOR, VECTOR, VECTOR, "float64, float64, float64, float64")
+@declared(VECTOR, VECTOR, VECTOR, FOUR_NUMBERS)
 def sgd(data: Array, diff: Array, history: Array, share: float, decay: float, momentum: float, rate: float) -> None:
     """V = momentum V + rate (share diff + decay W); W = W - V; diff = V"""
     kind = data.dtype.type
@@ -383,7 +384,7 @@ def sgd(data: Array, diff: Array, history: Array, share: float, decay: float, mo
         data[i] -= value
 
 
-@declared(VECTOR, VECTOR, VECTOR, "float64, float64, float64, float64")
+@declared(VECTOR, VECTOR, VECTOR, FOUR_NUMBERS)
 def nesterov(
     data: Array, diff: Array, history: Array, share: float, decay: float, momentum: float, rate: float
 ) -> None:
@@ -396,6 +397,77 @@ def nesterov(
         value = before + gradient * alpha
         history[i] = value
         step = value * more - before
+        diff[i] = step
+        data[i] -= step
+
+
+@declared(VECTOR, VECTOR, VECTOR, FOUR_NUMBERS)
+def adagrad(data: Array, diff: Array, history: Array, share: float, decay: float, delta: float, rate: float) -> None:
+    """G = share diff + decay W; H = H + G²; diff = rate G / (√H + delta); W = W - diff"""
+    kind = data.dtype.type
+    times, shrink, least, alpha = kind(share), kind(decay), kind(delta), kind(rate)
+    for i in range(data.size):
+        gradient = diff[i] * times + data[i] * shrink
+        squares = history[i] + gradient * gradient
+        history[i] = squares
+        step = gradient / (np.sqrt(squares) + least) * alpha
+        diff[i] = step
+        data[i] -= step
+
+
+@declared(VECTOR, VECTOR, VECTOR, FOUR_NUMBERS, "float64, float64")
+def rmsprop(
+    data: Array, diff: Array, history: Array,
+    share: float, decay: float, keep: float, rest: float, delta: float, rate: float,
+) -> None:  # fmt: skip
+    """G = share diff + decay W; H = keep H + rest G²; diff = rate G / (√H + delta); W = W - diff"""
+    kind = data.dtype.type
+    times, shrink, rho, new, least, alpha = kind(share), kind(decay), kind(keep), kind(rest), kind(delta), kind(rate)
+    for i in range(data.size):
+        gradient = diff[i] * times + data[i] * shrink
+        squares = history[i] * rho + gradient * gradient * new
+        history[i] = squares
+        step = gradient / (np.sqrt(squares) + least) * alpha
+        diff[i] = step
+        data[i] -= step
+
+
+@declared(VECTOR, VECTOR, VECTOR, VECTOR, FOUR_NUMBERS, "float64, float64")
+def adadelta(
+    data: Array, diff: Array, gradients: Array, updates: Array,
+    share: float, decay: float, keep: float, rest: float, delta: float, rate: float,
+) -> None:  # fmt: skip
+    """G = share diff + decay W; S = keep S + rest G²; R = G √((U + delta) / (S + delta)); U = keep U + rest R²;
+    diff = rate R; W = W - diff"""
+    kind = data.dtype.type
+    times, shrink, mu, new, least, alpha = kind(share), kind(decay), kind(keep), kind(rest), kind(delta), kind(rate)
+    for i in range(data.size):
+        gradient = diff[i] * times + data[i] * shrink
+        squares = gradients[i] * mu + gradient * gradient * new
+        gradients[i] = squares
+        ratio = gradient * np.sqrt((updates[i] + least) / (squares + least))
+        updates[i] = updates[i] * mu + ratio * ratio * new
+        step = ratio * alpha
+        diff[i] = step
+        data[i] -= step
+
+
+@declared(VECTOR, VECTOR, VECTOR, VECTOR, FOUR_NUMBERS, FOUR_NUMBERS)
+def adam(
+    data: Array, diff: Array, mean: Array, square: Array,
+    share: float, decay: float, keep: float, rest: float, keep2: float, rest2: float, delta: float, rate: float,
+) -> None:  # fmt: skip
+    """G = share diff + decay W; M = keep M + rest G; V = keep2 V + rest2 G²; diff = rate M / (√V + delta);
+    W = W - diff"""
+    kind = data.dtype.type
+    times, shrink, least, alpha = kind(share), kind(decay), kind(delta), kind(rate)
+    beta1, new1, beta2, new2 = kind(keep), kind(rest), kind(keep2), kind(rest2)
+    for i in range(data.size):
+        gradient = diff[i] * times + data[i] * shrink
+        squares = square[i] * beta2 + gradient * gradient * new2
+        average = mean[i] * beta1 + gradient * new1
+        square[i], mean[i] = squares, average
+        step = average / (np.sqrt(squares) + least) * alpha
         diff[i] = step
         data[i] -= step
 

@@ -24,6 +24,9 @@ LEAST_WIDTH = 100
 MOST_PIECES = 16
 """More would cut the rows of a large weight so short that each of them is another page of memory."""
 
+OUTER_BYTES = 1 << 18
+"""A part of an outer product that stays in a core's cache until it is added."""
+
 
 def cuts(length: int, multiplications: int) -> list[slice]:
     """Cuts an axis of a product's result into pieces.
@@ -60,6 +63,9 @@ def add_weight_gradient(dy: Array, x: Array, diff: Array) -> None:
     if diff.strides[0] < diff.strides[1]:
         add_weight_gradient(x, dy, diff.T)
         return
+    if len(x) == 1:
+        _add_outer(dy[0], x[0], diff)
+        return
     places = cuts(len(diff), diff.size * len(x))
 
     def piece(i: int) -> None:
@@ -69,6 +75,15 @@ def add_weight_gradient(dy: Array, x: Array, diff: Array) -> None:
             np.add(place, gradient, out=place)
 
     parallel_for(len(places), piece)
+
+
+def _add_outer(dy: Array, x: Array, diff: Array) -> None:
+    """diff += dy ⊗ x: of one row BLAS makes a slow product, and one that does not stay in the cache."""
+    for rows in slices(len(diff), diff.nbytes // OUTER_BYTES):
+        place = diff[rows]
+        with borrow(place.shape, place.dtype) as gradient:
+            np.multiply(dy[rows, None], x, out=gradient)
+            np.add(place, gradient, out=place)
 
 
 def add_bias_gradient(dy: Array, diff: Array) -> None:

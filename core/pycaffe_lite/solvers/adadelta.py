@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pycaffe_lite.memory import borrow
-from pycaffe_lite.solvers.sgd import Piece, SGDSolver
+from pycaffe_lite.solvers.sgd import Piece, SGDSolver, kept_and_new
 
 
 class AdaDeltaSolver(SGDSolver):
@@ -24,6 +24,9 @@ class AdaDeltaSolver(SGDSolver):
     type = "AdaDelta"
     num_histories = 2
 
+    def constants(self, rate: float) -> tuple[float, ...]:
+        return *kept_and_new(self.param.momentum), self.param.delta, rate
+
     def compute_update_value(self, piece: Piece, rate: float) -> None:
         gradients, updates = piece.history
         diff, delta = piece.diff, self.param.delta
@@ -39,9 +42,9 @@ class AdaDeltaSolver(SGDSolver):
 
     def _remember(self, history: np.ndarray, values: np.ndarray) -> None:
         """history ← μ history + (1 − μ) values²"""
-        momentum = np.float32(self.param.momentum)
+        keep, rest = kept_and_new(self.param.momentum)
         with borrow(values.shape, values.dtype) as term:
             np.square(values, out=term)
-            np.multiply(term, float(1 - momentum), out=term)
-            np.multiply(history, float(momentum), out=history)
+            np.multiply(term, rest, out=term)
+            np.multiply(history, keep, out=history)
             np.add(history, term, out=history)

@@ -28,6 +28,9 @@ class AdaGradSolver(SGDSolver):
         if text.param.momentum:
             raise text.error("momentum", f"expected no momentum with AdaGrad, got {text.param.momentum:g}.")
 
+    def constants(self, rate: float) -> tuple[float, ...]:
+        return self.param.delta, rate
+
     def compute_update_value(self, piece: Piece, rate: float) -> None:
         (history,) = piece.history
         with borrow(history.shape, history.dtype) as term:

@@ -7,7 +7,7 @@ import numpy as np
 from pycaffe_lite.memory import borrow
 from pycaffe_lite.proto.read import SolverText
 from pycaffe_lite.solvers.adagrad import scale_by_root
-from pycaffe_lite.solvers.sgd import Piece, SGDSolver
+from pycaffe_lite.solvers.sgd import Piece, SGDSolver, kept_and_new
 
 
 class AdamSolver(SGDSolver):
@@ -33,16 +33,20 @@ class AdamSolver(SGDSolver):
             if not 0 <= (value := getattr(text.param, field)) < 1:
                 raise text.error(field, f"expected {field} from 0 to below 1, got {value:g}.")
 
+    def constants(self, rate: float) -> tuple[float, ...]:
+        means = *kept_and_new(self.param.momentum), *kept_and_new(self.param.momentum2)
+        return *means, self.param.delta, rate * self._correction()
+
     def compute_update_value(self, piece: Piece, rate: float) -> None:
         mean, square = piece.history
-        beta1, beta2 = np.float32(self.param.momentum), np.float32(self.param.momentum2)
+        (keep, rest), (keep2, rest2) = kept_and_new(self.param.momentum), kept_and_new(self.param.momentum2)
         with borrow(mean.shape, mean.dtype) as term:
             np.square(piece.diff, out=term)
-            np.multiply(term, float(1 - beta2), out=term)
-            np.multiply(square, float(beta2), out=square)
+            np.multiply(term, rest2, out=term)
+            np.multiply(square, keep2, out=square)
             np.add(square, term, out=square)
-            np.multiply(piece.diff, float(1 - beta1), out=term)
-            np.multiply(mean, float(beta1), out=mean)
+            np.multiply(piece.diff, rest, out=term)
+            np.multiply(mean, keep, out=mean)
             np.add(mean, term, out=mean)
         np.copyto(piece.diff, mean)
         scale_by_root(piece.diff, square, self.param.delta, rate * piece.lr_mult * self._correction())

@@ -7,7 +7,7 @@ import numpy as np
 from pycaffe_lite.memory import borrow
 from pycaffe_lite.proto.read import SolverText
 from pycaffe_lite.solvers.adagrad import scale_by_root
-from pycaffe_lite.solvers.sgd import Piece, SGDSolver
+from pycaffe_lite.solvers.sgd import Piece, SGDSolver, kept_and_new
 
 
 class RMSPropSolver(SGDSolver):
@@ -31,12 +31,15 @@ class RMSPropSolver(SGDSolver):
         if not 0 <= text.param.rms_decay < 1:
             raise text.error("rms_decay", f"expected rms_decay from 0 to below 1, got {text.param.rms_decay:g}.")
 
+    def constants(self, rate: float) -> tuple[float, ...]:
+        return *kept_and_new(self.param.rms_decay), self.param.delta, rate
+
     def compute_update_value(self, piece: Piece, rate: float) -> None:
         (history,) = piece.history
-        decay = np.float32(self.param.rms_decay)
+        keep, rest = kept_and_new(self.param.rms_decay)
         with borrow(history.shape, history.dtype) as term:
             np.square(piece.diff, out=term)
-            np.multiply(term, float(1 - decay), out=term)
-            np.multiply(history, float(decay), out=history)
+            np.multiply(term, rest, out=term)
+            np.multiply(history, keep, out=history)
             np.add(history, term, out=history)
         scale_by_root(piece.diff, history, self.param.delta, rate * piece.lr_mult)

@@ -134,7 +134,11 @@ class SGDSolver(Solver):
     def update_at_once(self, loop: Any, piece: Piece, rate: float) -> None:
         """What normalize, regularize, compute_update_value and the subtraction do, in one walk through memory."""
         share, decay = 1 / self.param.iter_size, self.param.weight_decay * piece.decay_mult
-        loop(piece.data, piece.diff, *piece.history, share, decay, self.param.momentum, rate * piece.lr_mult)
+        loop(piece.data, piece.diff, *piece.history, share, decay, *self.constants(rate * piece.lr_mult))
+
+    def constants(self, rate: float) -> tuple[float, ...]:
+        """What this type's compiled loop takes behind the share of a pass and the decay, the rate last."""
+        return self.param.momentum, rate
 
     def learning_rate(self) -> float:
         """The rate of this iteration, from the policy."""
@@ -232,3 +236,8 @@ class SGDSolver(Solver):
         np.multiply(piece.diff, rate * piece.lr_mult, out=piece.diff)
         np.add(history, piece.diff, out=history)
         np.copyto(piece.diff, history)
+
+
+def kept_and_new(decay: float) -> tuple[float, float]:
+    """What a running mean keeps of itself, and takes of a new value; the latter in float32, as Caffe computes it."""
+    return float(np.float32(decay)), float(1 - np.float32(decay))
