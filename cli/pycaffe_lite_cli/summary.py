@@ -82,6 +82,11 @@ def _output(main: Summary, rows: Sequence[Row], found: dict[str, Summary], form:
         yield from _totals(main, found, "- " if form == "markdown" else "")
 
 
+def in_markdown(summary: Summary) -> str:
+    """What `--format markdown` prints of a net's TRAIN phase."""
+    return "\n".join(_output(summary, summary.rows, {"TRAIN": summary}, "markdown"))
+
+
 def _phase(found: dict[str, Summary], main: Summary) -> str:
     return next(name for name, other in found.items() if other is main)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,7 @@ from pycaffe_lite_cli.train.together import describe, together
 if TYPE_CHECKING:
     from pycaffe_lite.proto.caffe_pb2 import SolverParameter
     from pycaffe_lite.solvers.loop import Solver
+    from pycaffe_lite.solvers.report import Report
 
 NOT_MET = 3
 """The exit status when an expectation is not met."""
@@ -43,6 +45,9 @@ DIVERGED = 4
               "lowest and else the highest, to PREFIX_best.caffemodel.")  # fmt: skip
 @click.option("--patience", type=click.IntRange(1), metavar="N",
               help="Stop after N tests without a better NAME of --keep-best.")  # fmt: skip
+@click.option("--tensorboard", "board_folder", metavar="DIR",
+              help="Write what TensorBoard shows of DIR, at each display and test.")  # fmt: skip
+@click.option("--tensorboard-histograms", "histograms", is_flag=True, help="And histograms of the parameters.")
 @click.option("--check-finite/--no-check-finite", default=True, show_default=True,
               help="Stop if a loss, gradient or parameter is infinite or not a number.")  # fmt: skip
 @click.option("--mpi/--no-mpi", "mpi", default=None,
@@ -70,6 +75,7 @@ def train(mpi: bool | None, threads: int | None, **options: Any) -> None:
       pycaffe-lite train --solver solver.prototxt --snapshot lenet_iter_5000.solverstate
       pycaffe-lite train --solver solver.prototxt --snapshot auto --keep-last 3 --keep-best accuracy --patience 10
       pycaffe-lite train --solver solver.prototxt --set base_lr=0.001 --expect 'accuracy>=0.97'
+      pycaffe-lite train --solver configs/lenet/smoke_solver.prototxt --tensorboard runs/smoke
       mpirun -n 4 pycaffe-lite train --solver solver.prototxt
     """
     with together(mpi, threads) as ranks:
@@ -92,6 +98,8 @@ def _train(
     keep_last: int | None,
     keep_best: str | None,
     patience: int | None,
+    board_folder: str | None,
+    histograms: bool,
     check_finite: bool,
     mpi_mean_loss: bool,
     level: int,
@@ -104,17 +112,17 @@ def _train(
     quiet: bool,
 ) -> str:
     """Trains with the other ranks; returns what of the expectations was not met."""
-    if not solver_path:
-        raise click.UsageError("Give the solver: --solver solver.prototxt.")
-    if snapshot and weights and snapshot != "auto":
-        raise click.UsageError("Give --snapshot to resume or --weights to finetune, not both.")
+    solver_path = _checked(solver_path, snapshot, weights)
     if patience and not keep_best:
         raise click.UsageError("--patience needs to know of what: give --keep-best NAME, too.")
+    if histograms and not board_folder:
+        raise click.UsageError("--tensorboard-histograms needs a folder: give --tensorboard DIR, too.")
     from pycaffe_lite.solvers.registry import get_solver
     from pycaffe_lite.solvers.report import IterationReport
     from pycaffe_lite_cli.train.expect import Expectations
     from pycaffe_lite_cli.train.settings import read_settings
     from pycaffe_lite_cli.train.signals import handled_signals, noted_hangups
+    from pycaffe_lite_cli.train.tensorboard import Board
 
     quiet |= not ranks.is_root
     expected = Expectations(expectations if ranks.is_root else ())
@@ -125,6 +133,7 @@ def _train(
     start(gpu, threads, quiet)
     text = read_settings(solver_path, settings)
     _apply_options(text.param, iterations, level, stage, weights)
+    board = Board(board_folder, histograms) if board_folder and ranks.is_root else None
     log.info("Use CPU.", "caffe.cpp:197")
     if ranks.size > 1:
         log.info(describe(ranks))
@@ -135,21 +144,37 @@ def _train(
         if keep_best and ranks.is_root:
             solver.follow(keep_best, patience)
         _resume(solver, snapshot)
+        listeners = [expected.note, *([board.follow(solver)] if board else [])]
         log.info("Starting Optimization", "caffe.cpp:239")
         bar_to_end = progress_bar("iter", solver.param.max_iter, quiet, solver.iter)
         with handled_signals(solver, sigint_effect, sighup_effect, hangups), bar_to_end as bar:
-            for report in solver.run():
-                expected.note(report)
+            for report in _told(solver.run(), listeners):
                 if bar is not None and isinstance(report, IterationReport):
                     bar.set_postfix(loss=f"{report.smoothed_loss:.4g}", refresh=False)
                     bar.update()
             if expected.outdated(solver):
-                for report in solver.test_all():
-                    expected.note(report)
+                deque(_told(solver.test_all(), listeners), maxlen=0)
         log.info("Optimization Done.", "caffe.cpp:250")
         if solver.stopped_early or solver.out_of_patience:
             log.info(_saved(solver))
     return "" if solver.stopped_early else expected.problem()
+
+
+def _checked(solver_path: str | None, snapshot: str | None, weights: str | None) -> str:
+    """The solver, if the options say what to train and from where."""
+    if not solver_path:
+        raise click.UsageError("Give the solver: --solver solver.prototxt.")
+    if snapshot and weights and snapshot != "auto":
+        raise click.UsageError("Give --snapshot to resume or --weights to finetune, not both.")
+    return solver_path
+
+
+def _told(reports: Iterator[Report], listeners: Sequence[Callable[[Report], None]]) -> Iterator[Report]:
+    """Passes reports through and tells each listener of them."""
+    for report in reports:
+        for listen in listeners:
+            listen(report)
+        yield report
 
 
 def _resume(solver: Solver, snapshot: str | None) -> None:

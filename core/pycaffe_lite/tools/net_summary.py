@@ -97,12 +97,21 @@ def summarize(
             raise
         raise CaffeError(f"At batch size {batch}: {problem}") from None
     try:
-        seen: set[int] = set()
-        rows = [_row(node, net, types, seen) for node in net.nodes if node.layer.layer_param.type != "Split"]
-        shape = net.nodes[0].tops[0].shape if net.nodes and net.nodes[0].tops else ()
-        return Summary(net.name, phase, shape[0] if shape else 0, rows)
+        return summary_of(net, types)
     finally:
         net.close()
+
+
+def summary_of(net: Net, types: dict[str, str] | None = None) -> Summary:
+    """Counts what is in a net that is there, in its phase.
+
+    Args:
+        types: the types of layers, by name, that are to go under another one than their own.
+    """
+    seen: set[int] = set()
+    rows = [_row(node, net, types or {}, seen) for node in net.nodes if node.layer.layer_param.type != "Split"]
+    shape = net.nodes[0].tops[0].shape if net.nodes and net.nodes[0].tops else ()
+    return Summary(net.name, net.phase, shape[0] if shape else 0, rows)
 
 
 def _without_data(text: NetText, state: NetState, batch: int | None) -> tuple[NetText, dict[str, str]]:
