@@ -90,11 +90,6 @@ class BatchNorm(Layer):
         factor = 0.0 if weight == 0 else 1 / weight
         return factor * self.blobs[0].data.astype(np.float64), factor * self.blobs[1].data.astype(np.float64)
 
-    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
-        """The stored mean of each channel, and the inverse of its standard deviation, in double precision."""
-        mean, variance = self._stored()
-        return mean, 1 / np.sqrt(variance + self.eps)
-
     def _update_sums(self, mean: np.ndarray, variance: np.ndarray) -> None:
         values = self.channels.size
         correction = values / (values - 1) if values > 1 else 1.0

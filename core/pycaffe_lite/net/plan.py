@@ -222,7 +222,8 @@ def _folded(nodes: Sequence[Node], outputs: int) -> tuple[np.ndarray, np.ndarray
     factor, shift = np.ones(outputs), np.zeros(outputs)
     for layer in (node.layer for node in nodes):
         if isinstance(layer, BatchNorm):
-            mean, inverse_std = layer.statistics()
+            mean, variance = layer.stored()
+            inverse_std = 1 / np.sqrt(variance + layer.eps)
             factor, shift = factor * inverse_std, (shift - mean) * inverse_std
         elif isinstance(layer, Scale):
             scale, *bias = (blob.data.astype(np.float64) for blob in layer.blobs)
