@@ -14,6 +14,7 @@ from pycaffe_lite.blob import Blob
 from pycaffe_lite.formats.format import BINARY, HDF5, Format
 from pycaffe_lite.net import Net, watch
 from pycaffe_lite.net.weights import copy_fitted, weights_of
+from pycaffe_lite.parallel import one_blas_thread
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
 from pycaffe_lite.proto.printer import to_text
 from pycaffe_lite.proto.read import SolverText, read_solver
@@ -157,12 +158,13 @@ class Solver:
                 self._before_tests = None
             self.on_start()
             self.net.debug_info = self.displays and param.debug_info
-            loss = sum(self._forward_backward() for _ in range(param.iter_size)) / param.iter_size
-            self.smoothing.add(loss)
-            if self.displays:
-                self._show()
-            self.on_gradients_ready()
-            rate = self.apply_update()
+            with one_blas_thread:  # once an iteration, not once a pass
+                loss = sum(self._forward_backward() for _ in range(param.iter_size)) / param.iter_size
+                self.smoothing.add(loss)
+                if self.displays:
+                    self._show()
+                self.on_gradients_ready()
+                rate = self.apply_update()
             self.iter += 1
             yield IterationReport(self.iter - 1, rate, loss, self.smoothed_loss)
             request, self.requested = self.requested, None
