@@ -130,8 +130,8 @@ def test_max_pooling_of_windows_with_too_many_taps_for_a_byte() -> None:
 
 @pytest.mark.parametrize("depthwise", [True, False])
 @EXAMPLES
-@given(st.data(), st.sampled_from(DTYPES), st.integers(1, 2))
-def test_convolution(depthwise: bool, data: st.DataObject, dtype: np.dtype, batch: int) -> None:
+@given(st.data(), st.sampled_from(DTYPES), st.integers(0, 2), st.booleans())
+def test_convolution(depthwise: bool, data: st.DataObject, dtype: np.dtype, batch: int, special: bool) -> None:
     window, sizes = data.draw(geometries(dilated=True))
     if depthwise and any(s > 1 and d > 1 for s, d in zip(window.stride, window.dilation, strict=True)):
         window = Window(window.kernel, window.stride, window.pad, (1, 1))
@@ -140,7 +140,8 @@ def test_convolution(depthwise: bool, data: st.DataObject, dtype: np.dtype, batc
         st.sampled_from([(16, 1), (17, 1), (32, 2)])
     )  # fmt: skip
     maps_shape = (batch, *window.output(sizes), channels)
-    image, diff = numbers(data.draw, (batch, *sizes, channels), dtype), numbers(data.draw, maps_shape, dtype)
+    special &= not depthwise  # NumPy's derivative with a stride multiplies inserted zeros, so nan reaches neighbours
+    image, diff = (numbers(data.draw, shape, dtype, special) for shape in ((batch, *sizes, channels), maps_shape))
 
     def compute() -> Values:
         if depthwise:

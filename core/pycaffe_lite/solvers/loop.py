@@ -16,6 +16,7 @@ from pycaffe_lite.blob import Blob
 from pycaffe_lite.formats.format import BINARY, HDF5, Format
 from pycaffe_lite.net import Net, watch
 from pycaffe_lite.net.weights import copy_fitted, weights_of
+from pycaffe_lite.parallel import one_blas_thread
 from pycaffe_lite.proto.caffe_pb2 import SolverParameter
 from pycaffe_lite.proto.printer import to_text
 from pycaffe_lite.proto.read import SolverText, read_solver
@@ -182,12 +183,13 @@ class Solver:
                 self._before_tests = None
             self.on_start()
             self.net.debug_info = self.displays and param.debug_info
-            loss, agreed = self._passes()
-            self.smoothing.add(loss)
-            if self.displays:
-                self._show()
-            self.on_gradients_ready()
-            rate = self.apply_update()
+            with one_blas_thread:  # once an iteration, not once a pass
+                loss, agreed = self._passes()
+                self.smoothing.add(loss)
+                if self.displays:
+                    self._show()
+                self.on_gradients_ready()
+                rate = self.apply_update()
             self.iter += 1
             yield IterationReport(self.iter - 1, rate, loss, self.smoothed_loss)
             request = agreed if self._reduction else self._take_request()
