@@ -131,16 +131,17 @@ class MpiRanks(Ranks):
         neighbours = self._world.Split_type(mpi.COMM_TYPE_SHARED)
         several = self.largest(neighbours.Get_size() < self.size)[0]
         if several and mpi.Query_thread() == mpi.THREAD_MULTIPLE:
-            self._helper = _Helper(self.look)
+            self._helper = _Helper(self._all_done)
 
     def start_sum(self, array: np.ndarray) -> None:
         self._queue.append(array)
-        self.look()
         if self._helper is not None:
             self._helper.wanted.set()
+        self.look()
 
     def look(self) -> None:
-        self._all_done()
+        if self._helper is None:  # it would be in the way
+            self._all_done()
 
     def wait(self) -> None:
         if self._helper is not None:
