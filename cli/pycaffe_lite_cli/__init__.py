@@ -47,7 +47,7 @@ COMMANDS = {
     "export-onnx": "Make an ONNX model of a net and its weights.",
     "data-info": "Show what is in a source of data.",
     "classify": "Say what images show.",
-    "detect": "Say what windows of images show.",
+    "detect": "Find objects in images, or say what windows of images show.",
     "python": "Run a script written for Caffe: its import caffe finds this.",
     "python-path": "Print the folder for PYTHONPATH that lets import caffe find this.",
     "upgrade-net": "Write an older net, text or weights, in the present form.",

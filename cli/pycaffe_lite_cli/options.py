@@ -78,7 +78,7 @@ def numbers(count: int | None, least: int) -> Callable[..., list[int] | None]:
 
 
 def _check_mean(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    if value == _MEAN and not os.path.exists(value):
+    if value == _MEAN and not os.path.exists(value) and not ctx.params.get("mean_value"):
         raise click.BadParameter(f"there is no {value} here; give the net's own, or '' for none.")
     return value
 
