@@ -48,6 +48,7 @@ COMMANDS = {
     "data-info": "Show what is in a source of data.",
     "classify": "Say what images show.",
     "detect": "Find objects in images, or say what windows of images show.",
+    "segment": "Say what each pixel of images shows, as a colour map.",
     "python": "Run a script written for Caffe: its import caffe finds this.",
     "python-path": "Print the folder for PYTHONPATH that lets import caffe find this.",
     "upgrade-net": "Write an older net, text or weights, in the present form.",

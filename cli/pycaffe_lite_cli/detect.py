@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
@@ -10,17 +9,7 @@ import click
 
 from pycaffe_lite import log
 from pycaffe_lite_cli.find_boxes import find_boxes_command
-from pycaffe_lite_cli.options import image_net_options, quiet_option, start, threads_option
-
-
-def _values(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | None:
-    try:
-        values = [float(part) for part in value.split(",")] if value else None
-    except ValueError:
-        values = [math.nan]
-    if values and not all(map(math.isfinite, values)):
-        raise click.BadParameter(f"expected numbers with commas between, got {value!r}.")
-    return values
+from pycaffe_lite_cli.options import image_net_options, quiet_option, start, threads_option, values
 
 
 @click.command()
@@ -31,7 +20,7 @@ def _values(ctx: click.Context, param: click.Parameter, value: str | None) -> li
               "own list, or Selective Search.  [default: list for a .csv]")  # fmt: skip
 @click.option("--context_pad", type=click.IntRange(0), default=16, show_default=True,
               help="How many pixels at each edge of the input show what lies around the window.")  # fmt: skip
-@click.option("--mean-value", metavar="A,B,C", callback=_values, is_eager=True,
+@click.option("--mean-value", metavar="A,B,C", callback=values, is_eager=True,
               help="Boxes: subtract these, in the order of the input's channels, instead of --mean_file.")  # fmt: skip
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True,
               help="Boxes: leave out those of a lower score.")  # fmt: skip

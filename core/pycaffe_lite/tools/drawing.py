@@ -19,7 +19,9 @@ def draw_boxes(image: Array, boxes: Sequence[Found], names: Sequence[str]) -> Ar
     thick = max(1, round(min(image.shape[1:]) / 250))
     for box in reversed(boxes):
         color = _color(box.label)
-        left, top, right, bottom = (round(value) for value in box[2:])
+        left, top, right, bottom = (
+            min(round(v), end - 1) for v, end in zip(box[2:], picture.shape[1::-1] * 2, strict=True)
+        )
         cv2.rectangle(picture, (left, top), (right, bottom), color, thick)
         text, font, size = f"{names[box.label]} {box.score:.2f}", cv2.FONT_HERSHEY_SIMPLEX, 0.4 * max(1, thick / 1.5)
         (wide, high), below = cv2.getTextSize(text, font, size, 1)
