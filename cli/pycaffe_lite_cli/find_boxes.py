@@ -93,7 +93,7 @@ def _text(form: str, found: Sequence[Any], names: Sequence[str]) -> str:
     from pycaffe_lite_cli.table import to_csv, to_text
 
     if form == "xml":
-        return "\n".join(_xml(*each, names) for each in found)
+        return "\n".join(_xml(path, shape, boxes, names) for path, shape, boxes in found)
     rows = [(path, box.label, names[box.label], *box[1:]) for path, _, boxes in found for box in boxes]
     if form == "json":
         return json.dumps([dict(zip(HEAD, row, strict=True)) for row in rows], indent=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -130,7 +130,8 @@ def _ssd(net: Net, image: Array, prepare: Preparation, threshold: float, sides: 
         net.blobs[name].reshape(1, *shape[1:])
         net.reshape()
     output = [node.top_names[0] for node in net.nodes if node.layer.layer_param.type == "DetectionOutput"][-1]
-    rows = net.forward(**{name: prepare(image, *shape[2:])[None]})[output].reshape(-1, 7)
+    values: dict[str, Any] = {name: prepare(image, *shape[2:])[None]}
+    rows = net.forward(**values)[output].reshape(-1, 7)
     corners = np.clip(rows[:, 3:], 0, 1) * [width, height, width, height]
     kept = (rows[:, 1] >= 0) & (rows[:, 2] >= threshold)
     return [
@@ -145,7 +146,8 @@ def _regions(net: Net, image: Array, prepare: Preparation, threshold: float, sid
     net.blobs[name].reshape(1, image.shape[0], high, wide)
     net.reshape()
     info = np.array([high, wide, scale], np.float32).reshape(net.blobs["im_info"].shape)
-    values = net.forward(REGIONS, **{name: prepare(image, high, wide)[None], "im_info": info})
+    given: dict[str, Any] = {name: prepare(image, high, wide)[None], "im_info": info}
+    values = net.forward(REGIONS, **given)
     rois = values["rois"].reshape(-1, 5)[:, 1:] / np.float32(scale)
     scores = values["cls_prob"].reshape(len(rois), -1)
     shifts = values["bbox_pred"].reshape(len(rois), -1, 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def draw_boxes(image: Array, boxes: Sequence[Found], names: Sequence[str]) -> Ar
     return picture
 
 
-def png(picture: Array) -> bytes:
+def png(picture: Any) -> bytes:
     """The bytes of a PNG of H x W x 3, BGR."""
     return bytes(opencv("Writing images").imencode(".png", picture)[1])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,7 +66,8 @@ def segment(net: Net, image: Array, prepare: Preparation) -> Classes:
     if shape[0] != 1:
         net.blobs[name].reshape(1, *shape[1:])
         net.reshape()
-    scores = net.forward(**{name: prepare(image, *shape[2:])[None]})[output][0]
+    values: dict[str, Any] = {name: prepare(image, *shape[2:])[None]}
+    scores = net.forward(**values)[output][0]
     classes = scores.argmax(axis=0).astype(np.uint8)
     cv2 = opencv("Resizing images")
     return np.asarray(cv2.resize(classes, image.shape[:0:-1], interpolation=cv2.INTER_NEAREST))
