@@ -1,4 +1,4 @@
-"""`pycaffe-lite detect`: what windows of images show, by Caffe's detect.py."""
+"""`pycaffe-lite detect`: the boxes that a detector finds, or what windows of images show, by Caffe's detect.py."""
 
 from __future__ import annotations
 
@@ -8,30 +8,55 @@ from typing import Any
 import click
 
 from pycaffe_lite import log
-from pycaffe_lite_cli.options import image_net_options, quiet_option, start, threads_option
+from pycaffe_lite_cli.find_boxes import find_boxes_command
+from pycaffe_lite_cli.options import image_net_options, quiet_option, start, threads_option, values
 
 
 @click.command()
 @click.argument("input_file", metavar="INPUT", type=click.Path())
-@click.argument("output_file", metavar="OUTPUT", type=click.Path())
+@click.argument("output_file", metavar="[OUTPUT]", required=False, type=click.Path())
 @image_net_options
 @click.option("--crop_mode", type=click.Choice(["list", "selective_search"]), help="Where windows are from: INPUT's "
               "own list, or Selective Search.  [default: list for a .csv]")  # fmt: skip
 @click.option("--context_pad", type=click.IntRange(0), default=16, show_default=True,
               help="How many pixels at each edge of the input show what lies around the window.")  # fmt: skip
+@click.option("--mean-value", metavar="A,B,C", callback=values, is_eager=True,
+              help="Boxes: subtract these, in the order of the input's channels, instead of --mean_file.")  # fmt: skip
+@click.option("--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+              help="Boxes: leave out those of a lower score.")  # fmt: skip
+@click.option("--label-map", metavar="FILE", help="Boxes: what the classes are called, SSD's label map or a text file "
+              "with a name a line.")  # fmt: skip
+@click.option("--format", type=click.Choice(["table", "json", "csv", "xml"]), default="table", show_default=True,
+              help="Boxes: how they are printed; xml is PASCAL VOC's.")  # fmt: skip
+@click.option("-o", "--draw", metavar="PATH", type=click.Path(), help="Boxes: draw them, into a .png, or into a folder "
+              "if INPUT is one.")  # fmt: skip
+@click.option("--shortest", type=click.IntRange(1), default=600, show_default=True,
+              help="Faster R-CNN: scale images so that their shortest side is this.")  # fmt: skip
+@click.option("--longest", type=click.IntRange(1), default=1000, show_default=True,
+              help="Faster R-CNN: but their longest at most this.")  # fmt: skip
 @threads_option
 @quiet_option
-def detect(input_file: str, output_file: str, gpu: bool, threads: int | None, **options: Any) -> None:
-    """Classify the windows of INPUT and write the value of each class for each of them to OUTPUT.
+def detect(input_file: str, output_file: str | None, gpu: bool, threads: int | None, **options: Any) -> None:
+    """Find objects in INPUT, an image or a folder of images, and print their boxes; or classify windows.
 
-    INPUT is a .csv file with the columns filename, ymin, xmin, ymax and xmax; or for Selective Search a .txt file
-    with the names of images. OUTPUT is .csv, or .npy with records. The defaults are those of Caffe's detect.py, from
-    Caffe's root folder.
+    Boxes are found by a net that ends in DetectionOutput (SSD), or has im_info, rois, cls_prob and bbox_pred (Faster
+    R-CNN, R-FCN).
+
+    With an OUTPUT, a .csv, or an .npy with records, it is Caffe's detect.py: the values of each class for the windows
+    of INPUT, a .csv file with the columns filename, ymin, xmin, ymax and xmax; or for Selective Search a .txt file
+    with the names of images. Defaults are detect.py's, from Caffe's root folder.
 
     \b
-    Example:
+    Examples:
+      pycaffe-lite detect cat.jpg --model_def ssd.prototxt --pretrained_model ssd.caffemodel --mean_file '' -o cat.png
       pycaffe-lite detect windows.csv found.csv --model_def deploy.prototxt --pretrained_model net.caffemodel
     """
+    if output_file is None:
+        if input_file.lower().endswith((".csv", ".txt")):
+            raise click.UsageError(f"{input_file} names windows or images: give an OUTPUT, .csv or .npy, too.")
+        start("0" if gpu else None, threads, True)
+        find_boxes_command(input_file, options)
+        return
     if not output_file.lower().endswith((".csv", ".npy")):
         raise click.UsageError(f"OUTPUT is a .csv or an .npy file, got {output_file}.")
     if not input_file.lower().endswith((".csv", ".txt")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -77,8 +78,19 @@ def numbers(count: int | None, least: int) -> Callable[..., list[int] | None]:
     return parse
 
 
+def values(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | None:
+    """Makes of an option's `104,117,123` a list of numbers."""
+    try:
+        values = [float(part) for part in value.split(",")] if value else None
+    except ValueError:
+        values = [math.nan]
+    if values and not all(map(math.isfinite, values)):
+        raise click.BadParameter(f"expected numbers with commas between, got {value!r}.")
+    return values
+
+
 def _check_mean(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    if value == _MEAN and not os.path.exists(value):
+    if value == _MEAN and not os.path.exists(value) and not ctx.params.get("mean_value"):
         raise click.BadParameter(f"there is no {value} here; give the net's own, or '' for none.")
     return value
 
