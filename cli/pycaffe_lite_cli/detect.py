@@ -30,7 +30,7 @@ def detect(input_file: str, output_file: str, gpu: bool, threads: int | None, **
 
     \b
     Example:
-      pycaffe-lite detect windows.csv found.csv --model_def deploy.prototxt --pretrained_model net.caffemodel
+      pycaffe-lite detect list.csv out.csv --model_def deploy.prototxt --pretrained_model net.caffemodel --mean_file ''
     """
     if not output_file.lower().endswith((".csv", ".npy")):
         raise click.UsageError(f"OUTPUT is a .csv or an .npy file, got {output_file}.")
