@@ -48,8 +48,8 @@ def detect(input_file: str, output_file: str | None, gpu: bool, threads: int | N
 
     \b
     Examples:
+      pycaffe-lite detect list.csv out.csv --model_def deploy.prototxt --pretrained_model net.caffemodel --mean_file ''
       pycaffe-lite detect cat.jpg --model_def ssd.prototxt --pretrained_model ssd.caffemodel --mean_file '' -o cat.png
-      pycaffe-lite detect windows.csv found.csv --model_def deploy.prototxt --pretrained_model net.caffemodel
     """
     if output_file is None:
         if input_file.lower().endswith((".csv", ".txt")):
