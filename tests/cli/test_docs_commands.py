@@ -110,6 +110,15 @@ def test_the_model_in_python(clone: Path) -> None:
     assert done.stdout.strip() == "(3, 10)"
 
 
+def test_what_finetuning_says_of_the_weights(clone: Path) -> None:
+    page = ROOT / "docs" / "finetune.md"
+    run(next(line for line in commands(page) if line.startswith('sed -e \'s/"fc2"')))
+    model = "--model=configs/lenet/parity.prototxt"
+    said = Command("time", model, "--weights=lenet_iter_10000.caffemodel", "--iterations=1").said
+    (shown,) = blocks(page, "text")
+    assert shown.rstrip() in "\n".join(said)
+
+
 def transcripts(page: Path) -> list[tuple[str, list[str], list[str]]]:
     """Of each console block: the heading above it, its commands, and what it shows of the last one's output."""
     found, heading = [], ""
