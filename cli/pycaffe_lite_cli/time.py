@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time as clock
 from collections.abc import Callable
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import click
@@ -35,6 +36,9 @@ def time(
 ) -> None:
     """Measure forward and backward of each layer, in milliseconds.
 
+    Layers that training runs as one, as BatchNorm, Scale and ReLU in place, are measured as one, in a line that has
+    their names with a + between.
+
     \b
     Example:
       pycaffe-lite time --model configs/lenet/train_test.prototxt --iterations 100
@@ -61,18 +65,29 @@ def time(
 def _measure(net: Net, iterations: int) -> None:
     log.info("*** Benchmark begins ***", "caffe.cpp:365")
     log.info(f"Testing for {iterations} iterations.", "caffe.cpp:366")
-    forward, backward = [0.0] * len(net.layers), [0.0] * len(net.layers)
+    groups = _groups(net)
+    forward, backward = [0.0] * len(groups), [0.0] * len(groups)
     begin = clock.perf_counter()
     for iteration in range(1, iterations + 1):
         start_iteration = clock.perf_counter()
-        for i in range(len(net.layers)):
-            forward[i] += _timed(net.forward_from_to, i, i)
-        for i in reversed(range(len(net.layers))):
-            backward[i] += _timed(lambda i=i: net.backward_from_to(i, i))
+        for i, (first, last) in enumerate(groups):
+            forward[i] += _timed(net.forward_from_to, first, last)
+        for i, (first, last) in reversed(list(enumerate(groups))):
+            backward[i] += _timed(net.backward_from_to, last, first)
         milliseconds = (clock.perf_counter() - start_iteration) * 1e3
         log.info(f"Iteration: {iteration} forward-backward time: {milliseconds:.4g} ms.", "caffe.cpp:394")
     total = (clock.perf_counter() - begin) * 1e3
-    _print_table(net, forward, backward, iterations, total)
+    names = ["+".join(net.layer_names[first : last + 1]) for first, last in groups]
+    _print_table(names, forward, backward, iterations, total)
+
+
+def _groups(net: Net) -> list[tuple[int, int]]:
+    """The first and the last of the layers that training runs as one, by number; most are one layer alone."""
+    from pycaffe_lite.net.passes import Chain
+
+    lengths = [len(step.nodes) if isinstance(step, Chain) else 1 for step in net.steps]
+    ends = list(accumulate(lengths))
+    return [(end - length, end - 1) for end, length in zip(ends, lengths, strict=True)]
 
 
 def _timed(function: Callable[..., object], *args: int) -> float:
@@ -82,9 +97,9 @@ def _timed(function: Callable[..., object], *args: int) -> float:
     return (clock.perf_counter() - begin) * 1e3
 
 
-def _print_table(net: Net, forward: list[float], backward: list[float], iterations: int, total: float) -> None:
+def _print_table(names: list[str], forward: list[float], backward: list[float], iterations: int, total: float) -> None:
     log.info("Average time per layer: ", "caffe.cpp:397")
-    for name, ahead, back in zip(net.layer_names, forward, backward, strict=True):
+    for name, ahead, back in zip(names, forward, backward, strict=True):
         log.info(f"{name:>10}\tforward: {log.number(ahead / iterations)} ms.", "caffe.cpp:400")
         log.info(f"{name:>10}\tbackward: {log.number(back / iterations)} ms.", "caffe.cpp:403")
     log.info(f"Average Forward pass: {log.number(sum(forward) / iterations)} ms.", "caffe.cpp:408")

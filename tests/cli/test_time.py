@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rigs.cli_rig import NET, Command, write_run
-from rigs.net_rig import layer, make_net
+from rigs.net_rig import inputs, layer, make_net
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +55,18 @@ def test_the_times_add_up() -> None:
     (total,), (mean,) = milliseconds(r"Total Time: (\S+) ms"), milliseconds(r"Forward-Backward: (\S+) ms")
     assert total == pytest.approx(20 * mean, rel=1e-4)
     assert sum(milliseconds(r"^Iteration: .* time: (\S+) ms")) <= total * 1.001
+
+
+def test_layers_that_run_as_one_are_measured_as_one() -> None:
+    rule = "scale_param { bias_term: true }"
+    conv = "convolution_param { num_output: 3 kernel_size: 3 }"
+    text = inputs(x=[3, 2, 8, 8]) + layer("ip", "Convolution", ["x"], ["y"], conv)
+    text += layer("bn", "BatchNorm", ["y"], ["y"]) + layer("s", "Scale", ["y"], ["y"], rule)
+    text += layer("r", "ReLU", ["y"], ["y"])
+    text += layer("sum", "Reduction", ["y"], ["sum"], "loss_weight: 1")
+    Path("chain.prototxt").write_text(text)
+    said = Command("time", "--model=chain.prototxt", "--iterations=2").said
+    assert [line.split("\t")[0].strip() for line in said if "\tforward: " in line] == ["in", "ip", "bn+s+r", "sum"]
 
 
 def test_weights(folder: Path) -> None:
