@@ -36,6 +36,7 @@ NEEDS = {
     "convert-imageset": "plyvel",
     "classify": "cv2",
     "detect": "cv2",
+    "segment": "cv2",
     "train": "tensorboardX",
 }
 SHORTER = {"test": ("--iterations=1",), "time": ("--iterations=1",)}
@@ -128,6 +129,20 @@ def images(folder: Path) -> None:
     Net("deploy.prototxt", 1).save("net.caffemodel")
 
 
+def detectors(folder: Path) -> None:
+    """What finds windows' classes, boxes, and the classes of pixels in an image."""
+    images(folder)
+    text = inputs(data=[1, 3, 8, 8]) + inner_product("loc", "data", 4) + inner_product("conf", "data", 2)
+    text += layer("priors", "DummyData", top=["priors"], more="dummy_data_param { shape { dim: 1 dim: 2 dim: 4 } }")
+    param = "detection_output_param { num_classes: 2 nms_param { nms_threshold: 0.5 } }"
+    text += layer("out", "DetectionOutput", ["loc", "conf", "priors"], ["out"], param)
+    (folder / "ssd.prototxt").write_text(text)
+    Net("ssd.prototxt", 1).save("ssd.caffemodel")
+    conv = "convolution_param { num_output: 3 kernel_size: 1 }"
+    (folder / "fcn.prototxt").write_text(inputs(data=[1, 3, 8, 8]) + layer("s", "Convolution", ["data"], ["s"], conv))
+    Net("fcn.prototxt", 1).save("fcn.caffemodel")
+
+
 def scripts(folder: Path) -> None:
     for name in ("classify", "script"):
         (folder / f"{name}.py").write_text("import caffe\n")
@@ -151,7 +166,8 @@ PREPARE: dict[str, Callable[[Path], None]] = {
     "convert-cifar": cifar,
     "extract-features": features,
     "classify": images,
-    "detect": images,
+    "detect": detectors,
+    "segment": detectors,
     "python": scripts,
     "python-path": scripts,
     "upgrade-net": old_nets,
