@@ -34,18 +34,16 @@ def find_boxes_command(input_path: str, options: dict[str, Any]) -> None:
         names = read_label_map(options["label_map"], classes)
     color = net.blobs[image_input(net)].shape[1] == 3
     prepare, many = preparation(options), os.path.isdir(input_path)
-    if drawn and many:
-        os.makedirs(drawn, exist_ok=True)
-    elif drawn:
+    if drawn and not many:
         check_output(drawn)
+    pictures = picture_paths(paths, drawn) if drawn and many else [drawn] * len(paths)
     found = []
-    for path in paths:
+    for path, picture in zip(paths, pictures, strict=True):
         image = read_image(path, color)
         boxes = find_boxes(net, image, prepare, options["threshold"], options["shortest"], options["longest"])
         found.append((path, image.shape, boxes))
-        if drawn:
-            stem = os.path.splitext(os.path.basename(path))[0]
-            write_output(os.path.join(drawn, f"{stem}.png") if many else drawn, png(draw_boxes(image, boxes, names)))
+        if picture:
+            write_output(picture, png(draw_boxes(image, boxes, names)))
     click.echo(encodable(_text(options["format"], found, names)))
 
 
@@ -61,6 +59,24 @@ def image_paths(path: str) -> list[str]:
     if not names:
         raise FileError(f"{path}: expected images ({', '.join(IMAGES)}) in this folder, got none.")
     return names
+
+
+def picture_paths(paths: Sequence[str], folder: str) -> list[str]:
+    """For each image a .png of its name in a folder, which is made; images that differ in their endings keep them."""
+    from pycaffe_lite.errors import FileError
+
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as problem:
+        raise FileError(
+            f"{folder}: expected a folder for pictures, or that one can be made: {problem.strerror}."
+        ) from None
+    names = [os.path.basename(path) for path in paths]
+    stems = [os.path.splitext(name)[0] for name in names]
+    return [
+        os.path.join(folder, (stem if stems.count(stem) == 1 else name) + ".png")
+        for name, stem in zip(names, stems, strict=True)
+    ]
 
 
 def read_image(path: str, color: bool) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pycaffe_lite_cli.find_boxes import HEAD, image_paths, preparation, read_image
+from pycaffe_lite_cli.find_boxes import HEAD, image_paths, picture_paths, preparation, read_image
 from pycaffe_lite_cli.options import image_net_options, start, threads_option, values
 from pycaffe_lite_cli.terminal import encodable
 
@@ -60,17 +60,13 @@ def _segment(input_path: str, output_path: str, **options: Any) -> None:
         names = read_label_map(options["label_map"], count)
     color, colors = net.blobs[image_input(net)].shape[1] == 3, palette(options["palette"])
     prepare = preparation(options)
-    if many:
-        os.makedirs(output_path, exist_ok=True)
-    else:
+    if not many:
         check_output(output_path)
+    pictures = picture_paths(paths, output_path) if many else [output_path]
     rows = []
-    for path in paths:
+    for path, target in zip(paths, pictures, strict=True):
         image = read_image(path, color)
         classes = segment(net, image, prepare)
-        target = output_path
-        if many:
-            target = os.path.join(output_path, os.path.splitext(os.path.basename(path))[0] + ".png")
         write_output(target, png(colored(classes, colors, image, options["overlay"])))
         pixels = np.bincount(classes.ravel(), minlength=count)
         rows += [(path, i, names[i], int(n), int(n) / classes.size) for i, n in enumerate(pixels) if n]

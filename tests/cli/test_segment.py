@@ -69,3 +69,16 @@ def test_bad_inputs_are_told_in_a_sentence(change: list[str], message: str, net:
     said = " ".join([done.output, *done.said])
     assert done.status in (1, 2)
     assert message in said and "Traceback" not in said
+
+
+def test_a_folder_of_images(net: list[str], here: Path) -> None:
+    (here / "in").mkdir()
+    for name in ("a.png", "a.bmp", "b.png"):
+        cv2.imwrite(f"in/{name}", np.zeros((6, 6, 3), np.uint8))
+    assert Command("segment", "in", "out", *net).status == 0
+    assert sorted(path.name for path in (here / "out").iterdir()) == ["a.bmp.png", "a.png.png", "b.png"]
+    (here / "file").touch()
+    command = Command("segment", "in", "file", *net)
+    assert (command.status, command.sentence()) == (
+        1, "file: expected a folder for pictures, or that one can be made: File exists.",
+    )  # fmt: skip

@@ -13,7 +13,10 @@ from pycaffe_lite.parallel import parallel_for, slices
 from pycaffe_lite.ranks import Ranks
 
 BUCKET = 1 << 20
-"""Bytes of gradients, at least, that are summed over the ranks at a time; benchmarks/mpi.py measures others, and finds little between."""
+"""Bytes of gradients, at least, that are summed over the ranks at a time.
+
+benchmarks/mpi.py compares sizes, and has found no difference that stood out from the noise.
+"""
 
 LARGEST = 1 << 22
 """Bytes, at most; MPI needs as many again for each sum that it is at."""
