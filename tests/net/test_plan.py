@@ -20,6 +20,7 @@ from rigs.net_rig import inputs, layer, make_net
 
 FILLERS = 'weight_filler { type: "xavier" } bias_filler { type: "gaussian" std: 0.3 }'
 SCALE = 'scale_param { bias_term: true filler { type: "uniform" min: -2 max: 2 } bias_filler { type: "gaussian" } }'
+SHIFT = "power_param { shift: 1 }"
 X = inputs(x=[2, 4, 9, 8])
 
 
@@ -126,6 +127,12 @@ NETS: dict[str, tuple[str, list[list[str]], set[str]]] = {
     ),
     "concat twice": (
         conv("a") + conv("b") + layer("cat", "Concat", ["a", "b"], ["c"]) + layer("cut", "Concat", ["b", "a"], ["d"]),
+        [joined(), joined()],
+        set(),
+    ),
+    "concat that is worked on in place": (
+        conv("a") + conv("b") + layer("cat", "Concat", ["a", "b"], ["c"]) + layer("p", "Power", ["c"], ["c"], SHIFT)
+        + conv("d", "a"),
         [joined(), joined()],
         set(),
     ),

@@ -3,7 +3,8 @@
 - BatchNorm with stored statistics and Scale are folded into the weights and the bias of the Convolution before them.
 - A ReLU behind, and a sum with another blob before it, are done while a block of the Convolution's results is in the
   cache. Dropout, which does nothing here, is not run.
-- A Convolution whose blob a Concat reads writes it where the Concat would copy it.
+- A Convolution whose blob a Concat reads writes it where the Concat would copy it, unless a later layer works on
+  it in place.
 
 A blob between two layers that are run as one, which no other layer reads, does not come into being. Which layers are
 joined follows from the nodes alone, so that it is the same for any number of threads.
@@ -146,7 +147,8 @@ def plan(nodes: Sequence[Node], kept: Collection[Blob]) -> Plan:
             steps.append(step)
             written.append(step.top)
         elif _joins_channels(node):
-            steps.append(InPlace(node, [blob for blob in node.bottoms if blob in written]))
+            changed = any(node.tops[0] in after.tops for after in nodes[i + 1 :])
+            steps.append(InPlace(node, [] if changed else [blob for blob in node.bottoms if blob in written]))
         elif not (isinstance(node.layer, Dropout) and node.works_in_place and node.layer.phase == TEST):
             steps.append(node)
     return Plan(steps, list(dict.fromkeys(gone)), [node.layer for node in nodes if node in taken])
