@@ -133,7 +133,7 @@ NETS: dict[str, tuple[str, list[list[str]], set[str]]] = {
     "concat that is worked on in place": (
         conv("a") + conv("b") + layer("cat", "Concat", ["a", "b"], ["c"]) + layer("p", "Power", ["c"], ["c"], SHIFT)
         + conv("d", "a"),
-        [joined(), joined()],
+        [joined(), joined(), joined()],
         set(),
     ),
     "groups": (conv("a", param="num_output: 6 kernel_size: 3 group: 2") + relu("a"), [joined("ReLU")], set()),
