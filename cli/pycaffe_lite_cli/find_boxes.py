@@ -29,6 +29,7 @@ def find_boxes_command(input_path: str, options: dict[str, Any]) -> None:
     net = Net(options["model_def"], TEST, weights=options["pretrained_model"])
     detection_kind(net)
     classes = class_count(net)
+    net.plan(keep=[name for name in ("rois", "cls_prob", "bbox_pred") if name in net.blobs])
     names = [f"class {i}" for i in range(classes)]
     if options["label_map"]:
         names = read_label_map(options["label_map"], classes)

@@ -55,6 +55,7 @@ def _segment(input_path: str, output_path: str, **options: Any) -> None:
     paths, many = image_paths(input_path), os.path.isdir(input_path)
     net = Net(options["model_def"], TEST, weights=options["pretrained_model"])
     count = net.blobs[score_output(net)].shape[1]
+    net.plan()
     names = [f"class {i}" for i in range(count)]
     if options["label_map"]:
         names = read_label_map(options["label_map"], count)
