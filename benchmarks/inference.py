@@ -5,7 +5,7 @@
 For each net: this project with each kind of kernels that is installed, plain and planned (`Net.plan`), and OpenCV where
 its DNN module still reads Caffe's files (up to 4.14; pip install opencv-python-headless==4.14.0.94). Every measurement
 has a process of its own; they take turns. The weights are random ones, in a file that all of them read; what they give
-is compared.
+is compared. Nets of Caffe's forks are for one image; OpenCV runs those whose layers it has.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from fork_models import FORK_MODELS
 from models import caffenet, deploy, googlenet, mobilenet, resnet50, squeezenet
 
 from pycaffe_lite.net import Net
@@ -30,19 +31,20 @@ from pycaffe_lite.parallel import set_num_threads
 from pycaffe_lite.phase import TEST
 from pycaffe_lite.proto.printer import to_text
 
-NETS: dict[str, Callable[[], str]] = {
+TRAINED: dict[str, Callable[[], str]] = {
     "CaffeNet": caffenet,
     "GoogLeNet": googlenet,
     "SqueezeNet 1.1": squeezenet,
     "ResNet-50": resnet50,
     "MobileNet": mobilenet,
 }
+NETS = TRAINED | FORK_MODELS
 
 
 def write_net(text: str, batch: int, folder: str) -> None:
     """The files net.prototxt and net.caffemodel, with statistics of batches that keep the values in bounds."""
     path = Path(folder) / "net.prototxt"
-    path.write_text(to_text(deploy(text, batch)))
+    path.write_text(to_text(deploy(text, batch)) if "DummyData" in text else text)
     net = Net(str(path), TEST)
     rng = np.random.default_rng(0)
     for node in net.nodes:

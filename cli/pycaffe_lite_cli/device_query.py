@@ -24,6 +24,7 @@ EXTRAS = {
     "mpi": ("mpi4py", ("mpi4py",)),
     "fast": ("numba", ("numba",)),
     "onnx": ("onnx", ("onnx",)),
+    "tensorboard": ("tensorboardX", ("tensorboardX",)),
 }
 
 
