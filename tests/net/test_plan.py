@@ -14,6 +14,7 @@ from pycaffe_lite.net import Net
 from pycaffe_lite.net.plan import InPlace, Joined
 from pycaffe_lite.parallel import num_threads, set_num_threads
 from pycaffe_lite.phase import TEST, TRAIN
+from pycaffe_lite.pycaffe.net import Net as PycaffeNet
 from rigs.kernel_choice import PLAIN, using
 from rigs.model_zoo import models
 from rigs.net_rig import inputs, layer, make_net
@@ -298,6 +299,43 @@ def test_weights_cannot_be_written_until_it_is_unplanned() -> None:
     agree(values(net), values(plain))
 
 
+def test_parameters_with_other_arrays_are_folded_anew() -> None:
+    text = X + NETS["norm in place"][0]
+    net, plain = seeded(text), seeded(text)
+    net.plan()
+    net.forward()
+    net.flatten()  # moves them
+    for each in (net, plain):
+        blob = each.params["to_a"][1]
+        blob.data = blob.data + 2
+    agree(values(net), values(plain))
+    with pytest.raises(ValueError, match="read-only"):
+        net.params["to_a"][1].data[...] = 1
+
+
+def test_one_plan_of_two_over_the_same_weights_goes() -> None:
+    text = X + NETS["norm in place"][0]
+    first, second = seeded(text), seeded(text)
+    second.share_trained_layers_with(first)
+    first.plan()
+    second.plan()
+    second.unplan()
+    with pytest.raises(ValueError, match="read-only"):
+        first.params["to_a"][1].data[...] += 1
+
+
+def test_caffes_nets_see_new_parameters() -> None:
+    """Whoever asks caffe.Net for a parameter's array gets one that may be written to, so the plan is made anew."""
+    text = X + NETS["norm in place"][0]
+    net, plain = (PycaffeNet.of(seeded(text), None) for _ in range(2))
+    net.inner.plan()
+    for _ in range(2):
+        for each in (net, plain):
+            each.params["to_a"][1].data[...] += 3
+            each.forward()
+        agree({"a": net.blobs["a"].data}, {"a": plain.blobs["a"].data})
+
+
 def test_weights_from_a_file(tmp_path: Path) -> None:
     text = X + NETS["norm apart"][0]
     other, net = seeded(text), seeded(text)
@@ -314,14 +352,17 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
     agree(values(net), after)
 
 
-def test_unplan_brings_everything_back() -> None:
-    text = X + NETS["norm apart"][0]
+@pytest.mark.parametrize("name", ["norm apart", "concat", "concat twice"])
+def test_unplan_brings_everything_back(name: str) -> None:
+    text = X + NETS[name][0]
     expected, net = values(seeded(text)), seeded(text)
     net.plan()
-    net.forward()
+    values(net, 2)
     net.unplan()
-    for name, array in values(net).items():
-        np.testing.assert_array_equal(array, expected[name])
+    tops = [net.blobs[top].data for top in "abcd" if top in net.blobs]
+    assert not any(np.may_share_memory(a, b) for i, a in enumerate(tops) for b in tops[:i])
+    for blob, array in values(net).items():
+        np.testing.assert_array_equal(array, expected[blob])
     assert set(net.blobs) == set(expected)
 
 

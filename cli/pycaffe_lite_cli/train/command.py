@@ -115,6 +115,8 @@ def _train(
     solver_path = _checked(solver_path, snapshot, weights)
     if patience and not keep_best:
         raise click.UsageError("--patience needs to know of what: give --keep-best NAME, too.")
+    if board_folder == "":
+        raise click.UsageError("--tensorboard: expected a folder, got an empty name.")
     if histograms and not board_folder:
         raise click.UsageError("--tensorboard-histograms needs a folder: give --tensorboard DIR, too.")
     from pycaffe_lite.solvers.registry import get_solver

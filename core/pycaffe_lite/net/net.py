@@ -90,6 +90,7 @@ class Net:
         self.steps = fuse(self.nodes)
         self._plan: Plan | None = None
         self._kept: tuple[str, ...] = ()
+        self._locked: list[np.ndarray] = []
         self._gone: dict[str, Blob] = {}
         for name in self.outputs:
             log.info(f"This network produces output {name}", "net.cpp:244")
@@ -137,6 +138,8 @@ class Net:
             if self.debug_info or self.callbacks:
                 return sum((self._forward_watched(i) for i in range(first, last + 1)), 0.0)
             if self._plan is not None and last - first == len(self.nodes) - 1:
+                if not self._plan.is_of_now():
+                    self.plan(self._kept)
                 return sum((step.forward() for step in self._plan.steps), 0.0)
             return sum((step.forward() for step in within(self.steps, first, last)), 0.0)
 
@@ -164,6 +167,9 @@ class Net:
         there, the arrays of their parameters cannot be written to, and there is no backward pass. New weights from a
         file, other shapes, `debug_info`, callbacks and passes over a part of the layers work as ever.
 
+        Parameters that get other arrays are folded anew; what is written through views of the old ones, taken before,
+        goes unnoticed.
+
         Args:
             keep: names of blobs that are to be there after a pass, besides the outputs.
 
@@ -173,24 +179,25 @@ class Net:
         if self.phase != TEST:
             raise CaffeError(f'Net "{self.name}": expected a net of phase TEST to plan, got TRAIN.')
         self.unplan()
-        kept = [self._blob(name) for name in (*self.outputs, *keep)]
-        self._plan, self._kept = plan(self.nodes, kept), tuple(keep)
+        names = (keep,) if isinstance(keep, str) else tuple(keep)
+        kept = [self._blob(name) for name in (*self.outputs, *names)]
+        self._plan, self._kept = plan(self.nodes, kept), names
         self._gone = {name: blob for name, blob in self.blobs.items() if blob in self._plan.gone}
         self.blobs = {name: blob for name, blob in self.blobs.items() if name not in self._gone}
-        self._set_writeable(False)
+        self._locked = [array for _, array in self._plan.parameters if array.flags.writeable]
+        for array in self._locked:
+            array.flags.writeable = False
 
     def unplan(self) -> None:
         """Takes back what `plan` did; blobs that were not there have values after the next pass."""
         if self._plan is not None:
-            self._set_writeable(True)
+            self._plan.release()
             self._plan = None
+            for array in self._locked:
+                array.flags.writeable = True
+            self._locked = []
             self.blobs.update(self._gone)
             self._gone = {}
-
-    def _set_writeable(self, writeable: bool) -> None:
-        for layer in self._plan.layers if self._plan else ():
-            for blob in layer.blobs:
-                blob.data.flags.writeable = writeable
 
     def reshape(self) -> None:
         """Gives every blob the shape that follows from those of the inputs."""

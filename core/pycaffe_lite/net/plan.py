@@ -110,6 +110,12 @@ class InPlace:
                     blob.data = place
         return 0.0
 
+    def release(self) -> None:
+        """Gives the bottoms that lie in the top memory of their own again."""
+        for blob, place in zip(self.node.bottoms, self._parts, strict=False):
+            if blob.data is place:
+                blob.data = place.copy(order="K")
+
 
 class Plan(NamedTuple):
     """What `plan` finds.
@@ -117,12 +123,22 @@ class Plan(NamedTuple):
     Attributes:
         steps: of a forward pass.
         gone: the blobs that do not come into being.
-        layers: those whose parameters have been folded.
+        parameters: those that have been folded, and the arrays that they had.
     """
 
     steps: list[Step | Joined | InPlace]
     gone: list[Blob]
-    layers: list[Layer]
+    parameters: list[tuple[Blob, np.ndarray]]
+
+    def is_of_now(self) -> bool:
+        """Whether the parameters still have the arrays that were folded."""
+        return all(blob.data is array for blob, array in self.parameters)
+
+    def release(self) -> None:
+        """Gives back what blobs have been given."""
+        for step in self.steps:
+            if isinstance(step, InPlace):
+                step.release()
 
 
 def plan(nodes: Sequence[Node], kept: Collection[Blob]) -> Plan:
@@ -151,7 +167,8 @@ def plan(nodes: Sequence[Node], kept: Collection[Blob]) -> Plan:
             steps.append(InPlace(node, [] if changed else [blob for blob in node.bottoms if blob in written]))
         elif not (isinstance(node.layer, Dropout) and node.works_in_place and node.layer.phase == TEST):
             steps.append(node)
-    return Plan(steps, list(dict.fromkeys(gone)), [node.layer for node in nodes if node in taken])
+    parameters = [(blob, blob.data) for node in nodes if node in taken for blob in node.layer.blobs]
+    return Plan(steps, list(dict.fromkeys(gone)), parameters)
 
 
 def _is_plain_convolution(node: Node) -> bool:
