@@ -23,8 +23,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from fork_models import FORK_MODELS
 from models import caffenet, deploy, googlenet, mobilenet, resnet50, squeezenet
+from one_shot_nets import mobilenet_ssd, ssd300
+from pixel_nets import segnet
 
 from pycaffe_lite.net import Net
 from pycaffe_lite.parallel import set_num_threads
@@ -38,7 +39,12 @@ TRAINED: dict[str, Callable[[], str]] = {
     "ResNet-50": resnet50,
     "MobileNet": mobilenet,
 }
-NETS = TRAINED | FORK_MODELS
+DEPLOYED: dict[str, Callable[[], str]] = {
+    "MobileNet-SSD 300": mobilenet_ssd,
+    "SSD 300": ssd300,
+    "SegNet 360x480": segnet,
+}
+NETS = TRAINED | DEPLOYED
 
 
 def write_net(text: str, batch: int, folder: str) -> None:

@@ -55,6 +55,18 @@ def test_keep_top_k_leaves_the_best_of_all(most: int, more: str) -> None:
         np.testing.assert_array_equal(some, np.concatenate(expected))
 
 
+def test_boxes_may_be_cut_to_the_image_before_they_are_compared() -> None:
+    """OpenCV's field: two boxes of which only parts outside of the image differ are one."""
+    prior = np.array([[[0.5, 0.5, 0.9, 0.9] * 2, [1.0] * 8]])
+    codes = np.array([[0, 0, 0.2, 0.1, 0, 0, 0.1, 0.9]])
+    scores = np.array([[0, 0.9, 0, 0.8]])
+    fields = "num_classes: 2 confidence_threshold: 0.1 nms_param { nms_threshold: 0.6 }"
+    whole = Rig(TEXT.format(fields), [codes, scores, prior]).forward()[0][0, 0]
+    np.testing.assert_allclose(whole[:, 3:], [[0.5, 0.5, 1.1, 1], [0.5, 0.5, 1, 1.8]], rtol=1e-6)
+    cut = Rig(TEXT.format(fields + " clip: true"), [codes, scores, prior]).forward()[0][0, 0]
+    np.testing.assert_allclose(cut[:, 2:], [[0.9, 0.5, 0.5, 1, 1]], rtol=1e-6)
+
+
 # -- files ---------------------------------------------------------------------------------------------------
 
 

@@ -5,12 +5,10 @@ Some are those that benchmarks/models.py measures, some are those under configs/
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
-from types import ModuleType
 from typing import NamedTuple
 
+import models
 import numpy as np
 
 from pycaffe_lite.net import Net
@@ -19,21 +17,6 @@ from pycaffe_lite.proto.caffe_pb2 import NetParameter
 from rigs import ROOT
 from rigs.net_rig import inputs, layer, net_param
 from rigs.zoo_batch import fill
-
-
-def _benchmarks(name: str) -> ModuleType:
-    """A file of benchmarks/, which is no module of the tests."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-models = _benchmarks("models")
-fork_models = _benchmarks("fork_models")  # which imports the other one by its name
-
 
 # -- where the data come from ----------------------------------------------------------------------------------
 

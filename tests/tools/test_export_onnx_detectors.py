@@ -93,6 +93,7 @@ def test_the_same_rows_at_any_batch_size(opset: int) -> None:
         "share_location: true code_type: CORNER_SIZE background_label_id: 2 confidence_threshold: 0.2",
         "share_location: false background_label_id: -1 code_type: CENTER_SIZE confidence_threshold: 0.2",
         "share_location: true code_type: CENTER_SIZE nms_param { nms_threshold: 1.5 top_k: 5 }",
+        "share_location: true code_type: CENTER_SIZE clip: true confidence_threshold: 0.2",
     ],
 )
 def test_ways_to_choose(detection: str) -> None:

@@ -58,13 +58,13 @@ class DetectionOutput(Layer):
 
     Bottoms: locations, N x (priors 4), or N x (priors classes 4) without share_location; scores, N x (priors classes),
         of any range; priors as PriorBox makes them, 1 x 2 x (priors 4). A fourth, the image, does not count.
-    Top: 1 x 1 x found x 7: image, class, score, xmin, ymin, xmax, ymax, as shares of the image's sides, not clipped; by
-        image, then class, then falling score. If nothing is found in all images, a row for each: its number, then -1.
+    Top: 1 x 1 x found x 7: image, class, score, xmin, ymin, xmax, ymax, as shares of the image's sides; by image, then
+        class, then falling score. If nothing is found in all images, a row for each: its number, then -1.
         Its shape is known after forward. There is no derivative.
     Parameters: detection_output_param { num_classes; share_location: true; background_label_id: 0, or -1 for none,
         which needs share_location: false; nms_param { nms_threshold: 0.3, top_k: all, eta: 1 }; code_type: CORNER;
-        variance_encoded_in_target: false; keep_top_k: -1, all; confidence_threshold: none; save_output_param, see
-        `DetectionFiles` }.
+        variance_encoded_in_target: false; keep_top_k: -1, all; confidence_threshold: none; clip: false, OpenCV's field,
+        which cuts boxes to the image before they are compared; save_output_param, see `DetectionFiles` }.
 
     Errors: no num_classes; blobs that do not fit the priors; priors without a width or height where the code needs it.
 
@@ -102,9 +102,7 @@ class DetectionOutput(Layer):
         # One of the axes is 1 where all classes of a prior share a location.
         codes = location.data.reshape(batch, count, -1, 4).transpose(0, 2, 1, 3)
         scores = np.ascontiguousarray(score.data.reshape(batch, count, self.classes).transpose(0, 2, 1))
-        rows = [
-            self._detect(i, decode(codes[i], priors, variances, self.param.code_type), scores[i]) for i in range(batch)
-        ]
+        rows = [self._detect(i, self._boxes(codes[i], priors, variances), scores[i]) for i in range(batch)]
         found = np.concatenate(rows) if rows else np.zeros((0, 7))
         if not len(found):
             found = np.full((batch, 7), -1.0)
@@ -113,6 +111,10 @@ class DetectionOutput(Layer):
         top[0].data[0, 0] = found
         if self.files is not None:
             self.files.add(rows)
+
+    def _boxes(self, codes: Array, priors: Array, variances: Array | None) -> Array:
+        boxes = decode(codes, priors, variances, self.param.code_type)
+        return np.clip(boxes, 0, 1, out=boxes) if self.param.clip else boxes
 
     def _detect(self, image: int, boxes: Array, scores: Array) -> Array:
         """The rows of one image.

@@ -594,6 +594,7 @@ class DetectionOutputParameter(_Message):
     keep_top_k: int
     variance_encoded_in_target: bool
     confidence_threshold: float
+    clip: bool
 
 class DistortionParameter(_Message):
     brightness_prob: float

@@ -36,6 +36,8 @@ def _detection_output(g: Graph, item: Item, x: Sequence[str]) -> Sequence[str]:
     locations = 1 if param.share_location else layer.classes
     codes = g.reshape(x[0], item.bottoms[0][slice(1)] + [priors, locations, 4])
     boxes = _decoded(g, g.add("Transpose", codes, perm=[0, 2, 1, 3]), x[2], param)
+    if param.clip:
+        boxes = g.add("Min", g.add("Max", boxes, g.constant(0.0)), g.constant(1.0))
     scores = g.reshape(x[1], item.bottoms[1][slice(1)] + [priors, layer.classes])
     scores = g.add("Gather", g.add("Transpose", scores, perm=[0, 2, 1]), g.ints(*classes), axis=1)
     scores, places = g.add("TopK", scores, g.ints(most), outputs=2, axis=2)
