@@ -341,6 +341,27 @@ def test_gradients_that_are_not_there_are_refused(
         rig.backward([np.zeros(blob.shape) for blob in rig.top])
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields", "bottoms"),
+    [
+        ("DetectionOutput", "detection_output_param { num_classes: 3 }", MULTI[:3]),
+        ("SegAccuracy", "", [IMAGE, IMAGE[:, :1]]),
+        ("Proposal", "", [np.zeros((1, 18, 2, 2)), np.zeros((1, 36, 2, 2)), np.array([[32, 32, 1]])]),
+    ],
+)
+def test_layers_without_a_derivative_say_so(kind: str, fields: str, bottoms: list[np.ndarray]) -> None:
+    rig = Rig(text(kind, fields, len(bottoms)), bottoms)
+    rig.forward()
+    with pytest.raises(CaffeError, match="has no derivative; put propagate_down: false on it"):
+        rig.backward([np.zeros(blob.shape) for blob in rig.top])
+
+
+def test_nothing_goes_back_through_priors() -> None:
+    rig = Rig(text("PriorBox", "prior_box_param { min_size: 2 }", 2), [MAP, IMAGE])
+    rig.forward()
+    assert not any(diff.any() for diff in rig.backward([np.ones(blob.shape) for blob in rig.top]))
+
+
 @pytest.mark.parametrize("kind", ["Permute", "Reverse", "ShuffleChannel", "Upsample", "Interp"])
 def test_moves_do_not_work_in_place(kind: str) -> None:
     param = "interp_param { zoom_factor: 1 }" if kind == "Interp" else ""
