@@ -1,6 +1,6 @@
 """How long DetectionOutput takes for the priors of MobileNet-SSD and SSD 300, with each kind of kernels, in turns.
 
-    python benchmarks/detections.py [--rounds 7] [--repeat 10]
+    python benchmarks/detections.py [--rounds 5] [--repeat 5]
 
 The scores are made up, for 21 classes: `some` are those of a picture with eight objects, where nearly every prior is
 background and some hundreds of scores are above the threshold of 0.01; `all` are even ones without a threshold, so that
@@ -99,8 +99,8 @@ def median_ms(net: Net, repeat: int) -> float:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--rounds", type=int, default=7)
-    options.add_argument("--repeat", type=int, default=10)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--repeat", type=int, default=5)
     args = options.parse_args()
     set_num_threads(1)
     kinds = ("numpy", "numba") if importlib.util.find_spec("numba") else ("numpy",)
