@@ -492,3 +492,40 @@ def finish(
             for c in range(channels):
                 value = row[c] + bias[c]
                 row[c] = lowest if value < lowest else value
+
+
+# -- boxes: xmin, ymin, xmax, ymax, the best first ---------------------------------------------------------------------
+
+
+@declared(MATRIX, VECTOR, VECTOR, "int64[::1], int64[::1], int64, float64, float64")
+def suppress(
+    boxes: Array, areas: Array, limit: Array, kept: Array, counts: Array, until: int, eta: float, ends: float
+) -> None:
+    """Each box goes that shares more than the limit of its union with one in `kept`; the others are added to it.
+
+    Args:
+        limit: one number, which each box that stays multiplies by `eta` while it is above 0.5.
+        counts: how many are in `kept`, and the box to begin with; both are moved on.
+        until: the box to end before.
+        ends: added to the sides of what two boxes share.
+    """
+    zero, more, shrink = boxes.dtype.type(0), boxes.dtype.type(ends), boxes.dtype.type(eta)
+    count, most = counts[0], limit[0]
+    for i in range(counts[1], until):
+        box, area = boxes[i], areas[i]
+        stays = True
+        for k in range(count):
+            other = boxes[kept[k]]
+            # What is not a number makes no comparison true, as in NumPy's kernel.
+            width = np.minimum(box[2], other[2]) - np.maximum(box[0], other[0]) + more
+            height = np.minimum(box[3], other[3]) - np.maximum(box[1], other[1]) + more
+            shared = np.maximum(width, zero) * np.maximum(height, zero)
+            if shared / (areas[kept[k]] + area - shared) > most:
+                stays = False
+                break
+        if stays:
+            kept[count] = i
+            count += 1
+            if most > 0.5:
+                most *= shrink
+    counts[0], counts[1], limit[0] = count, until, most
