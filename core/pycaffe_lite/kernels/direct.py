@@ -106,7 +106,8 @@ class Sight(NamedTuple):
 
     def source(self, images: Array, loans: Loans) -> Array:
         """The part of images that is seen, with a border of zeros: a view where it needs none."""
-        part = images[(slice(None), *self.taken)]
+        rows, columns = self.taken
+        part = images[:, rows, columns]
         if self.whole:
             return part
         (top, bottom), (left, right) = self.reach
@@ -141,7 +142,7 @@ def sight(axes: Sequence[list[Axis]], sizes: Sequence[int], spans: Sequence[Span
     seen = [
         sum(len(a.positions) for a in along) == end - begin for along, (begin, end) in zip(axes, spans, strict=True)
     ]
-    pairs, whole = list(product(*axes)), not any(map(any, widths))
+    pairs, whole = list(product(axes[0], axes[1])), not any(map(any, widths))
     return Sight(pairs, (reaches[0], reaches[1]), (taken[0], taken[1]), edges, inner, whole, all(seen))
 
 
