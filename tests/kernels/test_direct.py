@@ -17,7 +17,8 @@ from pycaffe_lite.kernels.windows import Window
 from rigs.kernel_choice import DTYPES, PLAIN, using
 
 SPECIAL = [np.nan, np.inf, -np.inf]
-ALWAYS: dict[str, Any] = {"MANY_WINDOWS": 0, "FEW_CHANNELS": 0, "MOST_WEIGHTS": 1 << 60, "MOST_WASTE": np.inf}
+ALWAYS: dict[str, Any] = {"MANY_WINDOWS": 0, "MANY_PIXELS": 0, "FEW_CHANNELS": 0, "MOST_WASTE": np.inf}
+ALWAYS |= {"MOST_WEIGHTS": 1 << 60, "MOST_POINTWISE": 1 << 60}
 """The bounds under which every product is a direct one."""
 
 

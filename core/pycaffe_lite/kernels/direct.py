@@ -31,14 +31,15 @@ MOST_WASTE = 1.3
 """Multiplications of a scatter, with those by the border's zeros, to those without."""
 
 
-MANY_WINDOWS = 1000
-"""With fewer of them, packing the weights takes long beside what is done with them."""
+MANY_WINDOWS, MANY_PIXELS = 1000, 5000
+"""With fewer of them, packing the weights takes long beside what is done with them; pixels are pointwise windows."""
 
 FEW_CHANNELS = 8
 """With fewer of them most of a panel is empty."""
 
-MOST_WEIGHTS = 40_000
-"""The gradient of more weights does not stay in a cache while it is summed, tile by tile."""
+MOST_WEIGHTS, MOST_POINTWISE = 40_000, 4_000
+"""The gradient of more weights does not stay in a cache while it is summed, tile by tile. A pointwise one is a product
+without a matrix of windows anyway."""
 
 PACKED = 1 << 16
 """Weights that a thread packs at a time."""
@@ -203,11 +204,15 @@ class DirectProduct(WindowProduct):
         # So many rows meet one panel: what they see stays in a second-level cache.
         self.image_block = max(ROWS, BLOCK_BYTES // (self.group_channels * prod(window.stride) * dtype.itemsize))
         self.map_block = max(ROWS, BLOCK_BYTES // (maps[-1] // group * dtype.itemsize))
-        many = prod(maps[:-1]) >= MANY_WINDOWS
-        waste = prod(images[1:-1]) / max(1, prod(maps[1:-1]) * prod(window.stride))
-        self.gathers = many
-        self.scatters = many and not window.pointwise and waste <= MOST_WASTE and self.group_channels >= FEW_CHANNELS
-        self.adds = prod(window.kernel) > 1 and prod(self.weight_shape) <= MOST_WEIGHTS
+        windows, weights, pointwise = prod(maps[:-1]), prod(self.weight_shape), prod(window.kernel) == 1
+        waste = prod(images[:-1]) / max(1, windows * prod(window.stride))
+        self.gathers = windows >= MANY_WINDOWS
+        self.scatters = (
+            windows >= (MANY_PIXELS if pointwise else MANY_WINDOWS)
+            and waste <= MOST_WASTE
+            and self.group_channels >= FEW_CHANNELS
+        )
+        self.adds = weights <= (MOST_POINTWISE if pointwise else MOST_WEIGHTS)
 
     def _loops(self, gains: bool, *arrays: Array) -> Any:
         """The compiled loops, if they gain something and these arrays' pixels have their channels side by side."""
