@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -21,10 +21,11 @@ from pycaffe_lite.kernels.choice import compiled
 from pycaffe_lite.kernels.convolution import Block
 from pycaffe_lite.kernels.copying import copied, view_as
 from pycaffe_lite.kernels.depthwise import DepthwiseProduct
-from pycaffe_lite.kernels.direct import Sight, Tables, pack, sight, tables, windows_along
+from pycaffe_lite.kernels.direct import pack
+from pycaffe_lite.kernels.sights import Sights
 from pycaffe_lite.kernels.tiles import BLOCK_BYTES as PANEL_BYTES
 from pycaffe_lite.kernels.tiles import ROWS, panel_width
-from pycaffe_lite.kernels.windows import Im2col, Span, Window
+from pycaffe_lite.kernels.windows import Im2col, Window
 from pycaffe_lite.memory import Loans
 from pycaffe_lite.parallel import parallel_for, slices
 
@@ -146,7 +147,7 @@ class TiledConvolution:
     def __init__(
         self, window: Window, images: Sequence[int], maps: Sequence[int], finish: Finish, group: int = 1
     ) -> None:
-        self.window, self.sizes, self.bias = window, images[1:-1], finish.bias
+        self.sights, self.bias = Sights(window, images[1:-1], maps[1:-1]), finish.bias
         dtype, channels, outputs = finish.weight.dtype, images[-1] // group, maps[-1] // group
         panel, taps = panel_width(dtype), np.arange(prod(window.kernel), dtype=np.int32)
         filters = np.array(finish.weight, order="C").reshape(len(taps), channels, maps[-1])
@@ -168,8 +169,6 @@ class TiledConvolution:
             for cut in cuts
         ]
         self.rows_of_a_panel = max(ROWS, PANEL_BYTES // (channels * prod(window.stride) * dtype.itemsize))
-        self.sights: dict[Span, Sight] = {}
-        self.tables: dict[Any, Any] = {}
         self.least = 0.0 if finish.rectify else -np.inf
 
     def run(self, images: Array, maps: Array, other: Array | None = None) -> None:
@@ -180,9 +179,8 @@ class TiledConvolution:
             block, channels, columns, packed = self.pieces[i]
             with Loans() as loans:
                 target, start = result[block.place][..., columns], begun[block.place][..., columns]
-                seen = self._sight(block.rows)
-                source = seen.source(images[block.images][..., channels], loans)
-                table, starts = self._tables(seen, source, target, start)
+                source, table = self.sights.windows(images[block.images][..., channels], target, block.rows, loans)
+                starts = self.sights.places(source, start, block.rows)
                 loops.gathered_product(
                     source, table.rows, table.steps, packed, start, starts, other is not None,
                     self.bias[columns], target, table.places, self.least, self.rows_of_a_panel,
@@ -194,23 +192,6 @@ class TiledConvolution:
             parallel_for(len(self.pieces), piece)
             if result is not maps:  # a pinned blob's, which lie in C order
                 np.copyto(maps, result)
-
-    def _sight(self, rows: Span) -> Sight:
-        if rows not in self.sights:
-            count = self.window.output(self.sizes)
-            spans = (rows, (0, count[1]))
-            axes = [windows_along(self.window, axis, span) for axis, span in enumerate(spans)]
-            self.sights[rows] = sight(axes, self.sizes, spans)
-        return self.sights[rows]
-
-    def _tables(self, seen: Sight, source: Array, target: Array, begun: Array) -> tuple[Tables, np.ndarray]:
-        """The tables, and where each window's start is."""
-        key = seen.reach, source.strides, target.strides, begun.strides, len(target)
-        if key not in self.tables:
-            (found,) = tables(seen, source, target, self.window.kernel[1])
-            (start,) = tables(seen, source, begun, self.window.kernel[1])
-            self.tables[key] = found, start.places
-        return self.tables[key]
 
 
 class FusedDepthwise:

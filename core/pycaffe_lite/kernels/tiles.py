@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from pycaffe_lite.kernels.loops import VECTOR, Array, declared
+from pycaffe_lite.kernels.loops import MATRIX, VECTOR, Array, declared
 
 ROWS, WIDTH = 6, 64
 """12 registers for sums, two for a row of `packed`, one for a value of the source: what AVX2 has is 16."""
@@ -67,11 +67,31 @@ def tile(
     source, start, packed, result = (_memory(array) for array in (source, start, packed, result))
     columns = np.arange(width)
     for r in range(row, row + height):
-        total = bias[column : column + width].copy()
-        if begun:
-            total += start[starts[r] + start_at + columns]
+        total = np.zeros(width, result.dtype)
         for k in range(length):
             total += source[rows[r] + steps[step + k]] * packed[packed_at + k * packed_step + columns]
+        total += bias[column : column + width]
+        if begun:
+            total += start[starts[r] + start_at + columns]
+        result[places[r] + result_at + columns] = np.where(total < least, least, total)
+
+
+def lane_tile(
+    source: Array, rows: Array, row: int, steps: Array, step: int, length: int,
+    packed: Array, packed_at: int, packed_step: int, start: Array, starts: Array, start_at: int, begun: int,
+    bias: Array, column: int, result: Array, places: Array, result_at: int, height: int, width: int, least: float,
+) -> None:  # fmt: skip
+    """As `tile`, where each column has values of the source of its own: those from `column` on, side by side."""
+    source, start, packed, result = (_memory(array) for array in (source, start, packed, result))
+    columns = np.arange(width)
+    for r in range(row, row + height):
+        total = np.zeros(width, result.dtype)
+        for k in range(length):
+            factors = packed[packed_at + k * packed_step + columns]
+            total += source[rows[r] + steps[step + k] + column + columns] * factors
+        total += bias[column : column + width]
+        if begun:
+            total += start[starts[r] + start_at + columns]
         result[places[r] + result_at + columns] = np.where(total < least, least, total)
 
 
@@ -179,11 +199,58 @@ def gathered_gradient(
             tap += height
 
 
-# -- the two functions in LLVM instructions, as numba takes them -------------------------------------------------------
+@declared(ANY, TABLE, TABLE, MATRIX, ANY, TABLE, "int64", VECTOR, ANY, TABLE, "T")
+def gathered_channels(
+    source: Array, rows: Array, steps: Array, weight: Array,
+    start: Array, starts: Array, begun: int, bias: Array, result: Array, places: Array, least: float,
+) -> None:  # fmt: skip
+    """result[r, c] = start[r, c] + bias[c] + the sum over k of source[row r + step k + c] * weight[k, c], or `least`.
+
+    Rows, steps and places are those of the first channel; the others lie beside it.
+    """
+    channels, panel = weight.shape[1], WIDTH // weight.itemsize
+    row = 0
+    for left in range((len(rows) + ROWS - 1) // ROWS, 0, -1):
+        height = (len(rows) - row + left - 1) // left
+        for column in range(0, channels, panel):
+            lane_tile(
+                source, rows, row, steps, 0, len(steps), weight, column, channels, start, starts, column, begun,
+                bias, column, result, places, column, height, min(panel, channels - column), least,
+            )  # fmt: skip
+        row += height
+
+
+@declared(ANY, TABLE, TABLE, ANY, MATRIX, TABLE, "int64", VECTOR)
+def gathered_channel_gradient(
+    source: Array, windows: Array, taps: Array, maps: Array, total: Array, totals: Array, begun: int, zeros: Array
+) -> None:
+    """total[t, c] = (total[t, c] if `begun`) + the sum over the windows of source[window + tap + c] * maps[window, c].
+
+    Args:
+        maps: dense.
+        totals: for each tap where its row of `total` is.
+        zeros: one for each channel.
+    """
+    channels, panel, lowest = len(zeros), WIDTH // zeros.itemsize, zeros.dtype.type(-np.inf)
+    for begin in range(0, len(windows), BAND):
+        count = min(BAND, len(windows) - begin)
+        for column in range(0, channels, panel):
+            tap = 0
+            for left in range((len(taps) + ROWS - 1) // ROWS, 0, -1):
+                height = (len(taps) - tap + left - 1) // left
+                lane_tile(
+                    source, taps, tap, windows, begin, count, maps, begin * channels + column, channels,
+                    total, totals, column, begun or begin, zeros, column, total, totals, column,
+                    height, min(panel, channels - column), lowest,
+                )  # fmt: skip
+                tap += height
+
+
+# -- these functions in LLVM instructions, as numba takes them -------------------------------------------------------
 
 
 def use_vectors() -> None:
-    """From now on what numba compiles has vector instructions for `tile` and `copy_row`."""
+    """From now on what numba compiles has vector instructions for `tile`, `lane_tile` and `copy_row`."""
     from numba.core import types
     from numba.core.typing.templates import AbstractTemplate, infer_global, signature
     from numba.extending import lower_builtin
@@ -192,13 +259,11 @@ def use_vectors() -> None:
         def generic(self, args: Any, kws: Any) -> Any:
             return signature(types.void, *args)
 
+    rest = (1, 2), (3, 4), 5, (6, 7), 8, (9, 11), (10, 2), 12, (13, 14), (15, 17), (16, 2), 18, 19, 20
     for function, code, of in (
-        (
-            tile,
-            _tile_code,
-            [(0,), (1, 2), (3, 4), 5, (6, 7), 8, (9, 11), (10, 2), 12, (13, 14), (15, 17), (16, 2), 18, 19, 20],
-        ),
-        (copy_row, _copy_code, [(0, 1), (2, 3), 4]),
+        (tile, _tile_code, ((0,), *rest)),
+        (lane_tile, _lane_tile_code, ((0, 14), *rest)),
+        (copy_row, _copy_code, ((0, 1), (2, 3), 4)),
     ):
         infer_global(function)(ReturnsNothing)
 
@@ -304,7 +369,12 @@ def _copy_code(code: _Vectors) -> Any:
     return code.function
 
 
-def _tile_code(code: _Vectors) -> Any:
+def _lane_tile_code(code: _Vectors) -> Any:
+    """The function `lane_tile`."""
+    return _tile_code(code, by_lane=True)
+
+
+def _tile_code(code: _Vectors, by_lane: bool = False) -> Any:
     """The function `tile` of pointers, numbers of rows and columns, and `least`: a loop for each height and width."""
     *_, height, width, _ = code.function.args
     most = WIDTH // VECTOR_BYTES
@@ -312,19 +382,19 @@ def _tile_code(code: _Vectors) -> Any:
     entry.cbranch(entry.icmp_signed("==", width, code.index(most * code.lanes)), whole.block, several.block)
     several.cbranch(several.icmp_signed("<=", width, code.index(code.lanes)), one.block, part.block)
     for begin, vectors, masked in ((whole, most, False), (part, most, True), (one, 1, True)):
-        loops = [_tile_loop(code, rows, vectors, masked) for rows in range(1, ROWS + 1)]
+        loops = [_tile_loop(code, rows, vectors, masked, by_lane) for rows in range(1, ROWS + 1)]
         choice = begin.switch(height, loops[-1])
         for rows, loop in enumerate(loops[:-1], start=1):
             choice.add_case(code.index(rows), loop)
     return code.function
 
 
-def _tile_loop(code: _Vectors, rows: int, vectors: int, masked: bool) -> Any:
+def _tile_loop(code: _Vectors, rows: int, vectors: int, masked: bool, by_lane: bool) -> Any:
     """The block that begins the loop for so many rows and vectors; its values are named as in `tile`."""
     source, row_table, steps, length, packed, packed_step, start, starts, begun = code.function.args[:9]
     bias, result, places, _, width, least = code.function.args[9:]
     index = code.index
-    begin, add, skip, loop, end = (code.block() for _ in range(5))
+    begin, loop, end, add, store = (code.block() for _ in range(5))
     masks = code.masks(begin, width, vectors) if masked else [None] * vectors
 
     def row_of(at: Any, memory: Any, table: Any, row: int) -> Any:
@@ -332,38 +402,45 @@ def _tile_loop(code: _Vectors, rows: int, vectors: int, masked: bool) -> Any:
 
     source_rows = [row_of(begin, source, row_table, row) for row in range(rows)]
     shift = code.load(begin, bias, masks)
-    begin.cbranch(begin.icmp_signed("==", begun, index(0)), skip.block, add.block)
-    begun_rows = [code.load(add, row_of(add, start, starts, row), masks) for row in range(rows)]
-    sums = [add.fadd(first, value) for values in begun_rows for first, value in zip(values, shift, strict=True)]
-    add.branch(skip.block)
+    begin.branch(loop.block)
 
-    def joined(at: Any, first: Any, before: Any) -> Any:
-        value = at.phi(first.type)
-        value.add_incoming(first, before.block)
+    def changing(at: Any, *values: tuple[Any, Any]) -> Any:
+        """A value that depends on the block before."""
+        value = at.phi(values[0][0].type)
+        for one, before in values:
+            value.add_incoming(one, before.block)
         return value
 
-    totals = []
-    for i, value in enumerate(sums):
-        totals.append(joined(skip, value, add))
-        totals[-1].add_incoming(shift[i % vectors], begin.block)
-    skip.branch(loop.block)
-
-    k, panel = joined(loop, index(0), skip), joined(loop, packed, skip)
-    running = [joined(loop, total, skip) for total in totals]
+    k, panel = changing(loop, (index(0), begin)), changing(loop, (packed, begin))
+    running = [changing(loop, (code.zero, begin)) for _ in range(rows * vectors)]
     step = loop.sext(loop.load(loop.gep(steps, [k])), index)
     factors = code.load(loop, panel, masks)
-    values = [code.spread(loop, loop.load(loop.gep(pointer, [step]))) for pointer in source_rows]
-    products = [loop.fmul(value, factor, flags=("contract",)) for value in values for factor in factors]
+    values = [loop.gep(pointer, [step]) for pointer in source_rows]
+    if by_lane:
+        values = [code.load(loop, value, masks) for value in values]
+    else:
+        values = [[code.spread(loop, loop.load(value))] * vectors for value in values]
+    products = [
+        loop.fmul(value, factor, flags=("contract",))
+        for row in values
+        for value, factor in zip(row, factors, strict=True)
+    ]
     updated = [loop.fadd(total, product, flags=("contract",)) for total, product in zip(running, products, strict=True)]
     following = loop.add(k, index(1)), loop.gep(panel, [packed_step]), *updated
     for value, after in zip((k, panel, *running), following, strict=True):
         value.add_incoming(after, loop.block)
     loop.cbranch(loop.icmp_signed("<", following[0], length), loop.block, end.block)
 
-    floor = code.spread(end, least)
+    sums = [end.fadd(total, shift[i % vectors]) for i, total in enumerate(updated)]
+    end.cbranch(end.icmp_signed("==", begun, index(0)), store.block, add.block)
+    begun_values = [value for row in range(rows) for value in code.load(add, row_of(add, start, starts, row), masks)]
+    with_start = [add.fadd(total, value) for total, value in zip(sums, begun_values, strict=True)]
+    add.branch(store.block)
+    results = [changing(store, (one, end), (other, add)) for one, other in zip(sums, with_start, strict=True)]
+    floor = code.spread(store, least)
     for row in range(rows):
-        values = updated[row * vectors : (row + 1) * vectors]
-        kept = [end.select(end.fcmp_ordered("<", value, floor), floor, value) for value in values]
-        code.store(end, kept, row_of(end, result, places, row), masks)
-    end.ret_void()
+        values = results[row * vectors : (row + 1) * vectors]
+        kept = [store.select(store.fcmp_ordered("<", value, floor), floor, value) for value in values]
+        code.store(store, kept, row_of(store, result, places, row), masks)
+    store.ret_void()
     return begin.block
