@@ -166,12 +166,17 @@ def plan(nodes: Sequence[Node], kept: Collection[Blob]) -> Plan:
             steps.append(step)
             written.append(step.top)
         elif _joins_channels(node):
-            changed = any(node.tops[0] in after.tops for after in nodes[i + 1 :])
+            changed = any(node.tops[0] in after.tops and not _does_nothing(after) for after in nodes[i + 1 :])
             steps.append(InPlace(node, [] if changed else [blob for blob in node.bottoms if blob in written]))
-        elif not (isinstance(node.layer, Dropout) and node.works_in_place and node.layer.phase == TEST):
+        elif not _does_nothing(node):
             steps.append(node)
     parameters = [(blob, blob.data) for node in nodes if node in taken for blob in node.layer.blobs]
     return Plan(steps, list(dict.fromkeys(gone)), parameters)
+
+
+def _does_nothing(node: Node) -> bool:
+    """Whether it is a Dropout that leaves its blob as it is."""
+    return isinstance(node.layer, Dropout) and node.works_in_place and node.layer.phase == TEST
 
 
 def _is_plain_convolution(node: Node) -> bool:
