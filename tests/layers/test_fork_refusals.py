@@ -301,6 +301,12 @@ def test_nothing_to_find_is_no_error(kind: str, arrays: list[np.ndarray], nothin
     assert top.shape == ((1, 1, len(location), 7) if kind == "DetectionOutput" else ())
 
 
+def test_boxes_of_a_map_without_channels() -> None:
+    rig = Rig(text("ROIPooling", "roi_pooling_param { pooled_h: 2 pooled_w: 3 }", 2), [MAP[:, :0], BOX])
+    assert rig.forward()[0].shape == (1, 0, 2, 3)
+    assert rig.backward([np.zeros((1, 0, 2, 3))], [True, False])[0].shape == (1, 0, 5, 5)
+
+
 CHANNELS = [
     ("BN", "bn_param { scale_filler { } }"),
     ("BN", "bn_param { slope_filler { } }"),
