@@ -127,6 +127,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.batch < 1 or any(count < 1 or count % options.batch for count in (options.train, options.test)):
         parser.error("--train and --test must be multiples of --batch")
+    if options.seed < 0:
+        parser.error("--seed must be 0 or more")
     options.folder.mkdir(parents=True, exist_ok=True)
     for i, (name, count) in enumerate((("train", options.train), ("test", options.test))):
         generator = np.random.default_rng([options.seed, i])
