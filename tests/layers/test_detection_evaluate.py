@@ -134,11 +134,17 @@ def test_against_a_plain_loop() -> None:
     assert 20 < given[:, 3].sum() < 60
 
 
+CLASSES = "images from 0 on and of classes from 0 to 2 other than the background 0"
+
+
 @pytest.mark.parametrize(
     ("found", "objects", "fields", "sentence"),
     [
-        ([[0, 0, 0.5, 0, 0, 1, 1]], [NONE], "", "expected no detections of the class background 0"),
-        ([[0, 1, 0.5, 0, 0, 1, 1]], [[0] * 8], "", "expected no objects of the class background 0"),
+        ([[3, 0, 0.5, 0, 0, 1, 1]], [NONE], "", f"expected detections of {CLASSES}, got image 3 and class 0"),
+        ([[3, 3, 0.5, 0, 0, 1, 1]], [NONE], "", f"expected detections of {CLASSES}, got image 3 and class 3"),
+        ([[0, 1, 0.5, 0, 0, 1, 1]], [[0] * 8], "", f"expected objects of {CLASSES}, got image 0 and class 0"),
+        ([[0, 1, 0.5, 0, 0, 1, 1]], [[0, -1] * 4], "", f"expected objects of {CLASSES}, got image 0 and class -1"),
+        ([[0, 1, 0.5, 0, 0, 1, 1]], [[np.nan, 1] * 4], "", f"expected objects of {CLASSES}, got image nan and class 1"),
         ([[0, 1, 0.5, 0, 0, 1, 1]], [NONE], "overlap_threshold: 0", "expected an overlap_threshold above 0, got 0"),
     ],
 )

@@ -37,8 +37,8 @@ class DetectionEvaluate(Layer):
     Where the name_size_file is missing a warning says so, and shares of the sides are compared: published nets have the
     paths of those who trained them.
 
-    Errors: no num_classes; a threshold of 0 or less; an object or a detection of the class background; a file of sizes
-        that is none.
+    Errors: no num_classes; a threshold of 0 or less; an object or a detection of the class background, or of one
+        out of range; a file of sizes that is none.
 
     Source: SSD's DetectionEvaluate.
     """
@@ -80,14 +80,23 @@ class DetectionEvaluate(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         detections, objects = (_whole(blob.data.reshape(-1, width)) for blob, width in zip(bottom, (7, 8), strict=True))
-        for rows, what in ((detections, "detections"), (objects, "objects")):
-            if (rows[:, 1] == self.param.background_label_id).any():
-                raise self.error(f"expected no {what} of the class background {self.param.background_label_id}.")
+        # DetectionOutput says of an image in which nothing was found that the class is -1.
+        self._check(detections[detections[:, 1] != -1], "detections")
+        self._check(objects, "objects")
         counted = objects if self.param.evaluate_difficult_gt else objects[objects[:, 7] == 0]
         counts = [[-1, label, np.count_nonzero(counted[:, 1] == label), -1, -1] for label in self.labels]
         rows = np.concatenate([np.array(counts, float).reshape(-1, 5), *self._judged(detections, objects)])
         top[0].data[...] = 0
         top[0].data[0, 0, : len(rows)] = rows
+
+    def _check(self, rows: Array, what: str) -> None:
+        wrong = rows[~((rows[:, 0] >= 0) & np.isin(rows[:, 1], self.labels))]
+        if len(wrong):
+            raise self.error(
+                f"expected {what} of images from 0 on and of classes from 0 to {self.param.num_classes - 1} other than "
+                f"the background {self.param.background_label_id}, got image {wrong[0, 0]:g} and class "
+                f"{wrong[0, 1]:g}."
+            )
 
     def _judged(self, detections: Array, objects: Array) -> Iterator[Array]:
         """The rows of the detections of each image and class."""
