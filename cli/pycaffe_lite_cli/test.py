@@ -53,9 +53,9 @@ def test(
             net.copy_from(path)
         net.plan()
         log.info(f"Running for {iterations} iterations.", "caffe.cpp:281")
-        means, loss = mean_outputs(net, range(iterations), _log_batch)
-    log.info(f"Loss: {log.number(loss)}", "caffe.cpp:309")
-    for output in means:
+        means = mean_outputs(net, range(iterations), _log_batch)
+    log.info(f"Loss: {log.number(means.loss)}", "caffe.cpp:309")
+    for output in means.outputs:
         log.info(output_text(output), "caffe.cpp:321")
 
 

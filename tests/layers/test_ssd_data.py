@@ -10,7 +10,6 @@ import pytest
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.phase import TEST, TRAIN
 from rigs.idx_files import write_idx
-from rigs.layer_rig import Rig
 from rigs.net_rig import layer, make_net
 
 TRANSFORM = """transform_param {
@@ -56,19 +55,6 @@ def test_a_crop_or_gray_images_change_the_shape() -> None:
 def test_without_a_shape_it_is_refused(fields: str, sentence: str) -> None:
     with pytest.raises(CaffeError, match=sentence):
         make_net(layer("data", "AnnotatedData", [], ["data"], fields), TRAIN)
-
-
-def test_an_evaluation_has_its_shape_and_is_refused() -> None:
-    text = 'type: "DetectionEvaluate" bottom: "a" bottom: "b" top: "y" '
-    arrays = [np.zeros((1, 1, 3, 7)), np.zeros((1, 1, 2, 8))]
-    rig = Rig(text + "detection_evaluate_param { num_classes: 21 evaluate_difficult_gt: false }", arrays)
-    assert rig.top[0].shape == (1, 1, 1, 5)
-    with pytest.raises(CaffeError, match="detections are not evaluated here"):
-        rig.forward()
-    with pytest.raises(CaffeError, match="num_classes: … } of 1 or more, got none"):
-        Rig(text, arrays)
-    with pytest.raises(CaffeError, match="1 x 1 x n x 7 and objects 1 x 1 x n x 8, got shapes"):
-        Rig(text + "detection_evaluate_param { num_classes: 21 }", [arrays[0], arrays[0]])
 
 
 @pytest.mark.parametrize("name", ["resize_param", "noise_param", "distort_param", "expand_param", "emit_constraint"])

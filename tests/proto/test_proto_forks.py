@@ -91,8 +91,6 @@ def test_layers_say_what_caffe_says(text: str, caffes: str, line: str, messages:
 
 
 SOLVERS = [
-    'eval_type: "classification"',
-    'eval_type: "classification" ap_version: "11point" show_per_class_result: false',
     "per_parameter_reduce: true",
     "solver_data_type: FLOAT store_blobs_in_old_format: false",
     "larc: false larc_turbo: false",
@@ -176,15 +174,13 @@ def test_refuses_what_would_change_the_layer(text: str, problem: str, messages: 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('eval_type: "detection"', 'SSD or Intel Caffe, .*; only "classification", which'),
-        ("eval_type: 3", 'has no field "eval_type"; it is an addition of SSD'),
         ("larc: true", "NVCaffe"),
         ("rampup_interval: 100", "NVCaffe, .*; only 0, "),
         ('momentum_policy: "poly"', "NVCaffe"),
         ("max_epoch: 5", "NVCaffe"),
         ("disabled_update: true", "Intel Caffe"),
         ('weight_decay_type: "L1"', 'no field "weight_decay_type"'),
-        ("eval_type { }", 'expected ":" and a value after "eval_type"'),
+        ("larc { }", 'expected ":" and a value after "larc"'),
         ("larc: false larc: false", '"larc" is given a second time'),
     ],
 )

@@ -47,6 +47,9 @@ OUR_FIELDS: dict[str, dict[str, tuple[int, str, str | None]]] = {
         "p_mult": (1005, "float", "2"),
         "lr_mult": (1006, "float", "0.8"),
         "plateau_winsize": (1007, "int32", None),  # repeated
+        "eval_type": (1008, "string", "classification"),
+        "ap_version": (1009, "string", "Integral"),
+        "show_per_class_result": (1010, "bool", "false"),
     },
 }
 V1_OF_FORKS = {

@@ -212,7 +212,6 @@ def test_shows_a_part_of_a_long_line() -> None:
 
 FORKS = [
     (SolverParameter, "disabled_update: 5", "Intel Caffe"),
-    (SolverParameter, "eval_type: 'detection'", "SSD"),
     (SolverParameter, "max_epoch: 5", "NVCaffe"),
     (LayerParameter, "box_annotator_ohem_param { }", "R-FCN"),
     (LayerParameter, "multi_stage_meanfield_param { }", "CRF-RNN"),

@@ -71,7 +71,9 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 
 
 def test_every_train_test_net_is_looked_at() -> None:
-    assert {path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob("*/*train_test.prototxt")} == set(SCORES)
+    """Those of shapes are in test_shapes.py, with their pictures."""
+    paths = [path for path in CONFIGS.glob("*/*train_test.prototxt") if not path.parent.name.endswith("_shapes")]
+    assert {path.relative_to(CONFIGS).as_posix() for path in paths} == set(SCORES)
 
 
 @pytest.mark.parametrize("name", SCORES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,16 +64,23 @@ class Resizing:
         parallel_for(len(pieces), piece)
 
     def backward(self, dy: Array, dx: Array) -> None:
-        """Sets dx, of the shape of x, from dy: the transpose of `forward`."""
+        """Sets dx, of the shape of x, from dy: the transpose of `forward`, as a product with a matrix for each axis."""
         last = _is_last(dx)
         planes, target = _planes(dy, last), _planes(dx, last)
         inside = target[:, :, self.place[0], self.place[1]]
         target.fill(0)
         if self.same:
             inside[...] = planes
-        else:
-            rows = _gather(planes, 2, self.rows, inside.shape[2])
-            inside[...] = _gather(rows, 3, self.columns, inside.shape[3])
+            return
+        rows, columns = _matrix(self.rows, inside.shape[2]), _matrix(self.columns, inside.shape[3])
+
+        def image(i: int) -> None:
+            # Rows first: planes x OH x (OW channels) to planes x H x (OW channels).
+            part = np.ascontiguousarray(planes[i])
+            between = rows @ part.reshape(*part.shape[:2], -1)
+            inside[i] = columns @ between.reshape(part.shape[0], -1, *part.shape[2:])
+
+        parallel_for(len(planes), image)
 
 
 def _is_last(array: Array) -> bool:
@@ -98,12 +105,10 @@ def _mix(x: Array, axis: int, taps: Taps) -> Array:
     return result
 
 
-def _gather(dy: Array, axis: int, taps: Taps, size: int) -> Array:
-    """The transpose of `_mix`: places rise along the axis, so that each is the sum of a run."""
-    result = np.zeros((*dy.shape[:axis], size, *dy.shape[axis + 1 :]), dy.dtype)
-    share = taps.share.reshape(-1, *[1] * (dy.ndim - axis - 1))
-    for places, part in ((taps.first, 1 - share), (taps.second, share)):
-        starts = np.flatnonzero(np.diff(places, prepend=-1))
-        index: Any = (*[slice(None)] * axis, places[starts])
-        result[index] += np.add.reduceat(dy * part, starts, axis=axis)
-    return result
+def _matrix(taps: Taps, size: int) -> Array:
+    """What `_mix` does along an axis of `size` places, transposed: size x results."""
+    matrix = np.zeros((size, len(taps.first)), taps.share.dtype)
+    each = np.arange(len(taps.first))
+    matrix[taps.first, each] = 1 - taps.share
+    matrix[taps.second, each] += taps.share
+    return matrix

@@ -13,6 +13,7 @@ from pycaffe_lite import log
 from pycaffe_lite.blob import Array
 from pycaffe_lite.errors import CaffeError, FileError
 from pycaffe_lite.layers.contract import Layer
+from pycaffe_lite.layers.name_sizes import read_name_sizes
 from pycaffe_lite.paths import find_file, read_text
 from pycaffe_lite.proto.caffe_pb2 import LabelMap, ResizeParameter
 from pycaffe_lite.proto.text import parse
@@ -85,7 +86,7 @@ class DetectionFiles:
             raise self.layer.error(str(problem)) from None
         self.names = {item.label: item.name for item in items}
         self._check_names(paths[0])
-        self.sizes = self._read_sizes(paths[1])
+        self.sizes = read_name_sizes(self.layer, paths[1])
         self.count = self.param.num_test_image if self.param.HasField("num_test_image") else len(self.sizes)
         if not 1 <= self.count <= len(self.sizes):
             raise self.layer.error(
@@ -99,17 +100,6 @@ class DetectionFiles:
                 raise self.layer.error(
                     f"expected a name for each of {classes} classes in {path}, got none for {label}."
                 )
-
-    def _read_sizes(self, path: str) -> list[tuple[str, int, int]]:
-        sizes = []
-        for number, line in enumerate(read_text(path, "names and sizes").splitlines(), start=1):
-            words = line.split()
-            if not words:
-                continue
-            if len(words) != 3 or not words[1].isdecimal() or not words[2].isdecimal():
-                raise self.layer.error(f'{path}:{number}: expected a name, a height and a width, got "{line[:80]}".')
-            sizes.append((words[0], int(words[1]), int(words[2])))
-        return sizes
 
     def add(self, images: Sequence[Array]) -> None:
         """Takes the rows of a batch, for each image those of DetectionOutput's top.

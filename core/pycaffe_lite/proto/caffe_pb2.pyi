@@ -901,6 +901,9 @@ class SolverParameter(_Message):
     p_mult: float
     lr_mult: float
     plateau_winsize: RepeatedScalarFieldContainer[int]
+    eval_type: str
+    ap_version: str
+    show_per_class_result: bool
 
 class SolverState(_Message):
     iter: int

@@ -15,7 +15,6 @@ Scalar = int | float | bool | str
 """What the fields of forks hold that are taken."""
 
 _SSD = {
-    "SolverParameter": "eval_type ap_version show_per_class_result",
     "TransformationParameter": "crop_h crop_w",
     "LayerParameter": "video_data_param",
 }
@@ -44,7 +43,7 @@ _FIELDS: dict[str, dict[str, str]] = {
     "Intel Caffe": {
         **_SSD,
         "NetParameter": "compile_net_state engine bn_stats_batch_size multinode",
-        "SolverParameter": f"{_SSD['SolverParameter']} disabled_update engine local_lr_auto local_gw_ratio",
+        "SolverParameter": "disabled_update engine local_lr_auto local_gw_ratio",
         "LayerParameter": f"{_SSD['LayerParameter']} engine multinode mn_activation_param "
         "mn_grad_compress_param split_param spatial_dropout_param continuation_indicator_param "
         "quantization_param box_annotator_ohem_param",
@@ -293,9 +292,6 @@ _SPELLINGS: dict[str, dict[str, Spelling]] = {
         "quantize": _OFF,
     },
     "SolverParameter": {
-        "eval_type": Spelling("string", ("classification",)),
-        "ap_version": _STRING,  # read for eval_type: "detection" alone
-        "show_per_class_result": _OFF,
         "per_parameter_reduce": _BOOL,
         "store_blobs_in_old_format": _OFF,
         "solver_data_type": _FLOAT,

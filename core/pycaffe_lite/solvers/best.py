@@ -8,6 +8,7 @@ from typing import Any
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.net import Net
+from pycaffe_lite.solvers.detections import evaluations
 from pycaffe_lite.solvers.report import TestReport
 
 
@@ -36,7 +37,7 @@ class BestScore:
             raise CaffeError(f'--keep-best: expected the name of a test output, got "{name}"; {have}.')
         self.net = having[0]
         net = test_nets[self.net]
-        if net.blobs[name].count != 1:
+        if net.blobs[name].count != 1 and name not in evaluations(net.nodes):
             raise CaffeError(f'--keep-best: expected an output of one number, "{name}" has {net.blobs[name].count}.')
         self.name, self.patience = name, patience
         self.lower_is_better = bool(net.loss_weight(name)) or "loss" in name.lower()

@@ -14,6 +14,7 @@ import numpy as np
 from pycaffe_lite import log, rng
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.formats.format import BINARY, HDF5, Format
+from pycaffe_lite.kernels.average_precision import VERSIONS
 from pycaffe_lite.net import Net, watch
 from pycaffe_lite.net.weights import copy_fitted, weights_of
 from pycaffe_lite.parallel import one_blas_thread
@@ -25,12 +26,14 @@ from pycaffe_lite.snapshots import snapshot as snapshots
 from pycaffe_lite.snapshots.names import complete_prefix, resume_of
 from pycaffe_lite.snapshots.snapshot import Snapshot, State
 from pycaffe_lite.solvers.best import BestScore
+from pycaffe_lite.solvers.detections import EVAL_TYPES, check_evaluations
 from pycaffe_lite.solvers.nets import make_nets
 from pycaffe_lite.solvers.outputs import mean_outputs, net_outputs, output_text
 from pycaffe_lite.solvers.precheck import check_data
 from pycaffe_lite.solvers.reduction import Reduction
 from pycaffe_lite.solvers.report import IterationReport, Report, TestReport
 from pycaffe_lite.solvers.smoothing import SmoothedLoss
+from pycaffe_lite.words import short
 
 STOP = "stop"
 SNAPSHOT = "snapshot"
@@ -101,6 +104,7 @@ class Solver:
         for net in self.test_nets:
             net.debug_info = self.param.debug_info
         try:
+            check_evaluations(text, [net.nodes for net in self.test_nets])
             self.setup()
             if ranks.size > 1:
                 layer_wise = self.param.layer_wise_reduce
@@ -118,6 +122,10 @@ class Solver:
             raise text.error("average_loss", f"expected average_loss of 1 or more, got {text.param.average_loss}.")
         if text.param.iter_size < 1:
             raise text.error("iter_size", f"expected iter_size of 1 or more, got {text.param.iter_size}.")
+        for field, known in (("eval_type", EVAL_TYPES), ("ap_version", VERSIONS)):
+            if (given := getattr(text.param, field)) not in known:
+                names = ", ".join(f'"{name}"' for name in known)
+                raise text.error(field, f'expected {field} to be one of {names}, got "{short(given)}".')
         if any(count < 0 for count in text.param.test_iter):
             raise text.error("test_iter", f"expected test_iter of 0 or more, got {list(text.param.test_iter)}.")
         if _wants_snapshots(text.param):
@@ -297,16 +305,20 @@ class Solver:
         log.info(f"Iteration {self.iter}, Testing net (#{number})", "solver.cpp:347")
         net.share_trained_layers_with(self.net)
         batches = range(self.param.test_iter[number])
-        means, mean_loss = mean_outputs(net, takewhile(lambda _: not self._stops_testing(), batches))
+        going = takewhile(lambda _: not self._stops_testing(), batches)
+        means = mean_outputs(net, going, ap_version=self.param.ap_version)
         if self.stopped_early:
             log.info("Test interrupted.", "solver.cpp:396")
             return None
-        loss = mean_loss if self.param.test_compute_loss else None
+        loss = means.loss if self.param.test_compute_loss else None
         if loss is not None:
             log.info(f"Test loss: {log.number(loss)}", "solver.cpp:401")
-        for i, output in enumerate(means):
+        for i, output in enumerate(means.outputs):
+            if self.param.show_per_class_result and output.name in means.precisions:
+                for label, precision in means.precisions[output.name].classes.items():
+                    log.info(f"class{label}: {log.number(precision)}", "solver.cpp:540")
             log.info(f"    Test net output #{i}: {output_text(output)}", "solver.cpp:414")
-        return TestReport(self.iter, number, means, loss)
+        return TestReport(self.iter, number, means.outputs, loss)
 
     def _stops_testing(self) -> bool:
         """Serves a request between two batches of a test; a snapshot of several ranks waits for the iteration's end."""

@@ -14,6 +14,7 @@ from pycaffe_lite.paths import find_file, read_text
 from pycaffe_lite.phase import TEST, TRAIN
 from pycaffe_lite.proto.caffe_pb2 import NetState
 from pycaffe_lite.proto.read import NetText, SolverText, net_of_text, solver_of_text
+from pycaffe_lite.solvers.detections import check_evaluations
 from pycaffe_lite.solvers.nets import NetSource, state_of, test_sources, text_of, train_source
 from pycaffe_lite.solvers.registry import solver_class
 from pycaffe_lite.solvers.sgd import SGDSolver
@@ -149,13 +150,20 @@ class _Checker:
             self.findings.error(problem, text.path)
             sources = [NetSource("test_net_param", value) for value in param.test_net_param]
             sources += [NetSource("test_net", value) for value in param.test_net]
+        tested = []
         for i, source in enumerate(sources):
             state = param.test_state[i] if i < len(param.test_state) else None
             net = self._net_of(source, text, mended, TEST, state)
             if net is not None:
+                tested.append(net.builder.nodes)
                 warn(net, self.findings, True)
                 if i < len(param.test_iter):
                     self._warn_of_cover(net, param.test_iter[i], text.lines.get("test_iter", [])[i:], text, train)
+        if len(tested) == len(sources):
+            try:
+                check_evaluations(text, tested)
+            except CaffeError as problem:
+                self.findings.error(problem, text.path)
 
     def _net_of(
         self, source: NetSource, text: SolverText, mended: Mended, phase: int, state: NetState | None

@@ -20,7 +20,7 @@ from pycaffe_lite.solvers.precheck import label_problems
 from pycaffe_lite.tools.data_shapes import PARAMS, shapes_of_text
 from pycaffe_lite.tools.findings import Findings
 
-_MEASURES = ("Accuracy", "ArgMax", "HDF5Output", "Silence")
+_MEASURES = ("Accuracy", "ArgMax", "DetectionEvaluate", "HDF5Output", "SegAccuracy", "Silence")
 _WEIGHTED = {
     "Convolution": "convolution_param",
     "Deconvolution": "convolution_param",

@@ -31,16 +31,16 @@ PREDICTIONS = {
 }
 """The losses that compute a prediction themselves, and by what; all others are given theirs."""
 
-_SCORES = ("Accuracy", "HDF5Output")
+_SCORES = ("Accuracy", "DetectionEvaluate", "HDF5Output", "SegAccuracy")
 
 
 def deploy(path: str, *, batch: int | None = None, level: int = 0, stages: Sequence[str] = ()) -> str:
     """The text of the net to run, made of the text of a net to train and test.
 
     Of its TEST net the data layers become Input layers of their shapes, losses the predictions they compute, and
-    Accuracy goes with all that only it, labels and losses need. Everything else stays as it is written, with its
-    comments. A loss that another one of the same type on the same labels outweighs is there for training and goes. Of
-    a TEST net without losses those of the TRAIN net tell the predictions.
+    Accuracy, SegAccuracy and DetectionEvaluate go with all that only they, labels and losses need. Everything else
+    stays as it is written, with its comments. A loss that another one of the same type on the same labels outweighs is
+    there for training and goes. Of a TEST net without losses those of the TRAIN net tell the predictions.
 
     Args:
         path: the net, a prototxt; of an older form the upgraded one is used, without comments.
@@ -129,6 +129,8 @@ def _plan(text: NetText, state: NetState, batch: int | None) -> _Plan:
             wanted.add(graph.makers[i][0])
         else:
             wanted.update([twin] if twin is not None else _predictions(graph, i))
+    # What finds boxes is no loss's prediction: in training SSD compares with what it is made of.
+    wanted |= {graph.makers[i][0] for i, layer in enumerate(layers) if layer.type == "DetectionEvaluate"}
     if not main and not wanted:
         wanted = {graph.makers[i][0] for i, layer in enumerate(layers) if layer.type == "Accuracy"}
     live = graph.above(wanted) | texts.keys()

@@ -402,6 +402,20 @@ for name, fields, locations in (
     )
 
 
+FOUND = values([[[[0, 1, 0.9, 0, 0, 1, 1], [0, 2, 0.7, 0, 0, 1, 1], [1, 2, 0.8, 0, 0, 0.5, 0.5]]]])
+THERE = values([[[[0, 1, 0, 0, 0, 1, 1, 0], [1, 2, 0, 0, 0, 1, 1, 1], [-1, -1, -1, -1, -1, -1, -1, -1]]]])
+for name, fields in (("right and wrong ones", ""), ("difficult ones left out", "evaluate_difficult_gt: false")):
+    add(
+        Case(
+            text=one("DetectionEvaluate", f"detection_evaluate_param {{ num_classes: 3 {fields} }}", bottoms=2),
+            bottoms=(FOUND, THERE),
+            tops=((1, 1, 5, 5),),
+            name=name,
+            differentiable=(),
+        )
+    )
+
+
 def objects(images: int) -> Spec:
     """An object for each image, and a row that is none."""
 
