@@ -58,6 +58,10 @@ def check(text: str, opset: int, fold: bool, batch: int = 1, alone: bool = True)
     if "rois" in ours:
         assert len(ours["rois"]) == len(theirs["rois"]) > 5
         np.testing.assert_allclose(theirs["rois"], ours["rois"], rtol=1e-4, atol=1e-3)
+    if not alone:
+        net.forward()
+        for name in {"detection_out", "rois"} & ours.keys():
+            check_rows_in_any_order(net.blobs[name].data, theirs[name])
 
 
 def check_rows(ours: np.ndarray, theirs: np.ndarray, images: int) -> None:
@@ -67,6 +71,14 @@ def check_rows(ours: np.ndarray, theirs: np.ndarray, images: int) -> None:
     assert set(ours[0, 0, :, 0]) == set(range(images))
     np.testing.assert_array_equal(theirs[..., :2], ours[..., :2])
     np.testing.assert_allclose(theirs[..., 2:], ours[..., 2:], rtol=1e-4, atol=1e-4)
+
+
+def check_rows_in_any_order(ours: np.ndarray, theirs: np.ndarray) -> None:
+    """As many rows, and for each one that is like it."""
+    assert theirs.shape == ours.shape
+    ours, theirs = (rows.reshape(-1, rows.shape[-1]) for rows in (ours, theirs))
+    apart = np.abs(ours[:, None] - theirs).max(axis=2)
+    assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < 1e-2
 
 
 @each
@@ -87,5 +99,5 @@ def test_boxes_of_two_images(name: str) -> None:
 @pytest.mark.slow
 @each
 def test_in_full(known: Published) -> None:
-    """Of SegNet's millions of windows some have two values that differ by rounding alone; either may be the maximum."""
-    check((known.full or known.text)(), 13, False, alone=known is not NETS["SegNet"])
+    """Among thousands of scores, and of SegNet's windows, some differ by rounding alone; either may come first."""
+    check((known.full or known.text)(), 13, False, alone=False)
