@@ -9,7 +9,17 @@ from typing import Any
 import click
 
 from pycaffe_lite import log
-from pycaffe_lite_cli.options import image_net_options, numbers, quiet_option, start, threads_option
+from pycaffe_lite_cli.options import (
+    IMAGENET_MEAN,
+    batch_option,
+    image_net_options,
+    imagenet_mean,
+    mean_file_option,
+    numbers,
+    quiet_option,
+    start,
+    threads_option,
+)
 from pycaffe_lite_cli.terminal import encodable, progress
 
 LABELS = "data/ilsvrc12/synset_words.txt"
@@ -19,6 +29,8 @@ LABELS = "data/ilsvrc12/synset_words.txt"
 @click.argument("input_file", metavar="INPUT", type=click.Path())
 @click.argument("output_file", metavar="[OUTPUT]", required=False, type=click.Path())
 @image_net_options
+@mean_file_option(IMAGENET_MEAN, imagenet_mean)
+@batch_option("Images")
 @click.option("--images_dim", metavar="H,W", default="256,256", show_default=True, callback=numbers(2, 1),
               help="Height and width that images are resized to before they are cropped to the input.")  # fmt: skip
 @click.option("--center_only", is_flag=True, help="Take the centre crop alone, not the mean of ten crops.")

@@ -23,9 +23,11 @@ def find_boxes_command(input_path: str, options: dict[str, Any]) -> None:
     from pycaffe_lite.tools.detections import class_count, detection_kind, find_boxes, image_input
     from pycaffe_lite.tools.drawing import draw_boxes, png
     from pycaffe_lite.tools.label_map import read_label_map
-    from pycaffe_lite.writing import check_output, write_output
+    from pycaffe_lite.writing import write_output
 
-    paths, drawn = image_paths(input_path), options["draw"]
+    paths, many = image_paths(input_path), os.path.isdir(os.path.expanduser(input_path))
+    xml_files = many and options["format"] == "xml"
+    _check_target(options["draw"], many, xml_files)
     net = Net(options["model_def"], TEST, weights=options["pretrained_model"])
     detection_kind(net)
     classes = class_count(net)
@@ -33,19 +35,39 @@ def find_boxes_command(input_path: str, options: dict[str, Any]) -> None:
     names = [f"class {i}" for i in range(classes)]
     if options["label_map"]:
         names = read_label_map(options["label_map"], classes)
-    color = net.blobs[image_input(net)].shape[1] == 3
-    prepare, many = preparation(options), os.path.isdir(input_path)
-    if drawn and not many:
-        check_output(drawn)
-    pictures = picture_paths(paths, drawn) if drawn and many else [drawn] * len(paths)
+    color, prepare = net.blobs[image_input(net)].shape[1] == 3, preparation(options)
+    targets = [options["draw"]] * len(paths)
+    if many and options["draw"]:
+        targets = paths_in(options["draw"], paths, ".xml" if xml_files else ".png")
     found = []
-    for path, picture in zip(paths, pictures, strict=True):
+    for path, target in zip(paths, targets, strict=True):
         image = read_image(path, color)
         boxes = find_boxes(net, image, prepare, options["threshold"], options["shortest"], options["longest"])
+        if xml_files:
+            write_output(target, _xml(path, image.shape, boxes, names).encode())
+            continue
         found.append((path, image.shape, boxes))
-        if picture:
-            write_output(picture, png(draw_boxes(image, boxes, names)))
-    click.echo(encodable(_text(options["format"], found, names)))
+        if target:
+            write_output(target, png(draw_boxes(image, boxes, names)))
+    if not xml_files:
+        click.echo(encodable(_text(options["format"], found, names)))
+
+
+def _check_target(target: str | None, many: bool, xml_files: bool) -> None:
+    """Refuses what -o cannot be, before the work is done."""
+    from pycaffe_lite.writing import check_output
+
+    if xml_files and not target:
+        raise click.UsageError("--format xml makes a file for each image of a folder: give -o, the folder for them.")
+    if target and not many:
+        check_png(target)
+        check_output(target)
+
+
+def check_png(path: str) -> None:
+    """Refuses a picture's name that does not say what is in it."""
+    if not path.lower().endswith(".png"):
+        raise click.UsageError(f"Pictures are written as .png for an INPUT that is an image, got {path}.")
 
 
 def image_paths(path: str) -> list[str]:
@@ -62,20 +84,20 @@ def image_paths(path: str) -> list[str]:
     return names
 
 
-def picture_paths(paths: Sequence[str], folder: str) -> list[str]:
-    """For each image a .png of its name in a folder, which is made; images that differ in their endings keep them."""
+def paths_in(folder: str, paths: Sequence[str], ending: str) -> list[str]:
+    """For each image a file of its name in a folder, which is made; images that differ in their endings keep them."""
     from pycaffe_lite.errors import FileError
 
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as problem:
         raise FileError(
-            f"{folder}: expected a folder for pictures, or that one can be made: {problem.strerror}."
+            f"{folder}: expected a folder for what is made of the images, or that one can be made: {problem.strerror}."
         ) from None
     names = [os.path.basename(path) for path in paths]
     stems = [os.path.splitext(name)[0] for name in names]
     return [
-        os.path.join(folder, (stem if stems.count(stem) == 1 else name) + ".png")
+        os.path.join(folder, (stem if stems.count(stem) == 1 else name) + ending)
         for name, stem in zip(names, stems, strict=True)
     ]
 
@@ -110,7 +132,8 @@ def _text(form: str, found: Sequence[Any], names: Sequence[str]) -> str:
     from pycaffe_lite_cli.table import to_csv, to_text
 
     if form == "xml":
-        return "\n".join(_xml(path, shape, boxes, names) for path, shape, boxes in found)
+        ((path, shape, boxes),) = found
+        return _xml(path, shape, boxes, names)
     rows = [(path, box.label, names[box.label], *box[1:]) for path, _, boxes in found for box in boxes]
     if form == "json":
         return json.dumps([dict(zip(HEAD, row, strict=True)) for row in rows], indent=1)

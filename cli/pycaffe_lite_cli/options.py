@@ -89,10 +89,31 @@ def values(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
     return values
 
 
-def _check_mean(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    if value == _MEAN and not os.path.exists(value) and not ctx.params.get("mean_value"):
-        raise click.BadParameter(f"there is no {value} here; give the net's own, or '' for none.")
-    return value
+IMAGENET_MEAN = "python/caffe/imagenet/ilsvrc_2012_mean.npy"
+"""The mean that Caffe's classify.py and detect.py take, from Caffe's root folder."""
+
+
+def imagenet_mean(ctx: click.Context, param: click.Parameter | None, value: str | None) -> str:
+    """What --mean_file says, IMAGENET_MEAN if it was not given; an empty text is none."""
+    if value is None and not os.path.exists(IMAGENET_MEAN):
+        hint = f"there is no {IMAGENET_MEAN} here; give the net's own, or '' for none."
+        raise click.BadParameter(hint, ctx, param, "'--mean_file'")
+    return IMAGENET_MEAN if value is None else value
+
+
+_FOLDER = "models/bvlc_reference_caffenet"
+_IMAGE_NET_OPTIONS = (
+    click.option("--model_def", metavar="FILE", default=f"{_FOLDER}/deploy.prototxt", show_default=True,
+                 help="The net, a prototxt with an Input layer."),
+    click.option("--pretrained_model", metavar="FILE", default=f"{_FOLDER}/bvlc_reference_caffenet.caffemodel",
+                 show_default=True, help="Its weights."),
+    click.option("--input_scale", type=float, help="Multiply by this after the mean."),
+    click.option("--raw_scale", type=float, default=255.0, show_default=True,
+                 help="Multiply by this before the mean, pixels of 0 to 1."),
+    click.option("--channel_swap", metavar="I,J,K", callback=numbers(None, 0),
+                 help="The order of the input's channels from RGB; '' for none.  [default: 2,1,0 for three channels]"),
+    click.option("--gpu", is_flag=True, help="Accepted for Caffe's sake; there is only the CPU."),
+)  # fmt: skip
 
 
 def image_net_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -102,23 +123,26 @@ def image_net_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-_FOLDER = "models/bvlc_reference_caffenet"
-_MEAN = "python/caffe/imagenet/ilsvrc_2012_mean.npy"
-_IMAGE_NET_OPTIONS = (
-    click.option("--model_def", metavar="FILE", default=f"{_FOLDER}/deploy.prototxt", show_default=True,
-                 help="The net, a prototxt with an Input layer."),
-    click.option("--pretrained_model", metavar="FILE", default=f"{_FOLDER}/bvlc_reference_caffenet.caffemodel",
-                 show_default=True, help="Its weights."),
-    click.option("--mean_file", metavar="FILE", default=_MEAN, show_default=True, callback=_check_mean,
-                 help="Subtract each channel's mean of this image, .npy or .binaryproto; '' for none."),
-    click.option("--input_scale", type=float, help="Multiply by this after the mean."),
-    click.option("--raw_scale", type=float, default=255.0, show_default=True,
-                 help="Multiply by this before the mean."),
-    click.option("--channel_swap", metavar="I,J,K", callback=numbers(None, 0),
-                 help="The order of the input's channels from RGB; '' for none.  [default: 2,1,0 for three channels]"),
-    click.option("--batch", type=click.IntRange(1), help="Images in a pass.  [default: as the net has it]"),
-    click.option("--gpu", is_flag=True, help="Accepted for Caffe's sake; there is only the CPU."),
+def mean_file_option(default: str, callback: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """Adds --mean_file, None if it is not given.
+
+    Args:
+        default: what the help says happens then.
+        callback: click's, that makes something else of it.
+    """
+    text = f"Subtract each channel's mean of this image, .npy or .binaryproto; '' for none.  [default: {default}]"
+    return click.option("--mean_file", metavar="FILE", callback=callback, help=text)
+
+
+mean_value_option = click.option(
+    "--mean-value", metavar="A,B,C", callback=values,
+    help="Subtract these, in the order of the input's channels, instead of --mean_file.",
 )  # fmt: skip
+
+
+def batch_option(what: str) -> Callable[..., Any]:
+    """Adds --batch."""
+    return click.option("--batch", type=click.IntRange(1), help=f"{what} in a pass.  [default: as the net has it]")
 
 
 def start(gpu: str | None, threads: int | None, quiet: bool = False) -> None:

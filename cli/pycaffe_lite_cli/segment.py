@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from pycaffe_lite_cli.find_boxes import HEAD, image_paths, picture_paths, preparation, read_image
-from pycaffe_lite_cli.options import image_net_options, start, threads_option, values
+from pycaffe_lite_cli.find_boxes import HEAD, check_png, image_paths, paths_in, preparation, read_image
+from pycaffe_lite_cli.options import image_net_options, mean_file_option, mean_value_option, start, threads_option
 from pycaffe_lite_cli.terminal import encodable
 
 
@@ -17,8 +17,8 @@ from pycaffe_lite_cli.terminal import encodable
 @click.argument("input_path", metavar="INPUT", type=click.Path())
 @click.argument("output_path", metavar="OUTPUT", type=click.Path())
 @image_net_options
-@click.option("--mean-value", metavar="A,B,C", callback=values, is_eager=True,
-              help="Subtract these, in the order of the input's channels, instead of --mean_file.")  # fmt: skip
+@mean_file_option("none")
+@mean_value_option
 @click.option("--palette", type=click.Choice(["voc", "cityscapes"]), default="voc", show_default=True,
               help="Which colour a class has.")  # fmt: skip
 @click.option("--overlay", metavar="ALPHA", type=click.FloatRange(0, 1), default=1.0, show_default=True,
@@ -34,7 +34,7 @@ def segment(input_path: str, output_path: str, gpu: bool, threads: int | None, *
 
     \b
     Example:
-      pycaffe-lite segment cat.jpg cat.png --model_def fcn.prototxt --pretrained_model fcn.caffemodel --mean_file ''
+      pycaffe-lite segment cat.jpg cat.png --model_def fcn.prototxt --pretrained_model fcn.caffemodel
     """
     start("0" if gpu else None, threads, True)
     _segment(input_path, output_path, **options)
@@ -52,7 +52,10 @@ def _segment(input_path: str, output_path: str, **options: Any) -> None:
     from pycaffe_lite.writing import check_output, write_output
     from pycaffe_lite_cli.table import to_text
 
-    paths, many = image_paths(input_path), os.path.isdir(input_path)
+    paths, many = image_paths(input_path), os.path.isdir(os.path.expanduser(input_path))
+    if not many:
+        check_png(output_path)
+        check_output(output_path)
     net = Net(options["model_def"], TEST, weights=options["pretrained_model"])
     count = net.blobs[score_output(net)].shape[1]
     net.plan()
@@ -61,9 +64,7 @@ def _segment(input_path: str, output_path: str, **options: Any) -> None:
         names = read_label_map(options["label_map"], count)
     color, colors = net.blobs[image_input(net)].shape[1] == 3, palette(options["palette"])
     prepare = preparation(options)
-    if not many:
-        check_output(output_path)
-    pictures = picture_paths(paths, output_path) if many else [output_path]
+    pictures = paths_in(output_path, paths, ".png") if many else [output_path]
     rows = []
     for path, target in zip(paths, pictures, strict=True):
         image = read_image(path, color)

@@ -96,7 +96,7 @@ def test_what_is_wrong_with_a_table_is_said(table: str, sentence: str, net: list
     ("arguments", "status", "sentence"),
     [
         (["windows.csv", "out.h5"], 2, "OUTPUT is a .csv or an .npy file, got out.h5."),
-        (["a.png", "out.csv"], 2, "INPUT is a .csv file of windows or a .txt file of images, got a.png."),
+        (["a.png", "out.csv"], 2, "INPUT is a .csv file of windows or a .txt file of images, got a.png; without"),
         (["images.txt", "out.csv"], 1, "Selective Search needs the package selective_search_ijcv_with_python"),
         (["images.txt", "out.csv", "--crop_mode", "list"], 2, "images.txt names images alone"),
         (["none.txt", "out.csv"], 1, 'no list of images "none.txt"'),

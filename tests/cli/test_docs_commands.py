@@ -14,6 +14,7 @@ import pytest
 from rigs import ROOT
 from rigs.cli_rig import Command
 from rigs.clone import fill_clone, write_images
+from rigs.finders import write_finders
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 README, TUTORIAL = ROOT / "README.md", ROOT / "docs" / "tutorial.md"
@@ -78,7 +79,17 @@ def run(line: str) -> None:
 
 
 NAMES = [page.stem for page in PAGES]
-LEAST = {"README": 5, "tutorial": 7, "from-caffe": 4, "data": 9, "finetune": 7, "ci": 7, "onnx": 4, "pycaffe": 2}
+LEAST = {
+    "README": 5,
+    "tutorial": 7,
+    "from-caffe": 4,
+    "data": 9,
+    "finetune": 7,
+    "ci": 7,
+    "onnx": 4,
+    "pycaffe": 2,
+    "detect": 9,
+}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
@@ -87,6 +98,8 @@ def test_the_commands_run(page: Path, clone: Path) -> None:
     assert len(found) >= LEAST.get(page.stem, 0)
     if page.stem == "pycaffe":
         (clone / "script.py").write_text("import caffe\n")
+    if page.stem == "detect":
+        write_finders(clone)
     elsewhere = commands(README) if page != README else []  # what README has, runs once
     for line in dict.fromkeys(found):
         if line in elsewhere:

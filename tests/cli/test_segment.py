@@ -30,7 +30,7 @@ def net(here: Path) -> list[str]:
     image = np.zeros((20, 40, 3), np.uint8)
     image[:, :20, 1] = image[:, 20:, 2] = 200
     cv2.imwrite("a.png", image)
-    return ["--model_def", "net.prototxt", "--pretrained_model", "net.caffemodel", "--mean_file", ""]
+    return ["--model_def", "net.prototxt", "--pretrained_model", "net.caffemodel"]
 
 
 def test_pixels_get_the_colours_of_their_classes(net: list[str]) -> None:
@@ -59,6 +59,7 @@ def test_palettes_are_those_published() -> None:
         (["gone.png", "o.png"], "gone.png"),
         (["net.prototxt", "o.png"], "net.prototxt: expected an encoded image"),
         (["a.png", "o.png", "--overlay", "2"], "--overlay"),
+        (["a.png", "o.jpg"], "written as .png for an INPUT that is an image, got o.jpg"),
         (["a.png", "o.png", "--label-map", "net.prototxt"], "net.prototxt"),
         (["a.png", "o.png", "--model_def", "other.prototxt"], "expected one output of N x 2 to 256 classes"),
     ],
@@ -80,5 +81,5 @@ def test_a_folder_of_images(net: list[str], here: Path) -> None:
     (here / "file").touch()
     command = Command("segment", "in", "file", *net)
     assert (command.status, command.sentence()) == (
-        1, "file: expected a folder for pictures, or that one can be made: File exists.",
+        1, "file: expected a folder for what is made of the images, or that one can be made: File exists.",
     )  # fmt: skip

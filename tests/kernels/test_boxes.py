@@ -93,7 +93,7 @@ def test_suppression_may_go_on_in_pieces() -> None:
     pieces = Suppression(boxes, 0.4)
     for count in (1, 30, 2, 500):
         pieces.go_on(count)
-    assert pieces.kept == suppress(boxes, 0.4).tolist()
+    assert pieces.kept.tolist() == suppress(boxes, 0.4).tolist()
     assert pieces.seen == 200
 
 
@@ -107,6 +107,13 @@ def test_an_overlap_equal_to_the_threshold_stays() -> None:
 def test_best_first_is_a_stable_sort(most: int) -> None:
     scores = np.random.default_rng(5).integers(0, 9, 50).astype(np.float32)
     expected = sorted(range(50), key=lambda i: -scores[i])
+    assert best_first(scores, most).tolist() == (expected if most < 0 else expected[:most])
+
+
+@pytest.mark.parametrize("most", [-1, 0, 1, 4, 7, 11])
+def test_what_is_not_a_number_comes_last(most: int) -> None:
+    scores = np.array([np.nan, 2, -np.inf, 2, np.nan, 0, -0.0, np.inf, 3, -1, np.nan], np.float32)
+    expected = [7, 8, 1, 3, 5, 6, 9, 2, 0, 4, 10]
     assert best_first(scores, most).tolist() == (expected if most < 0 else expected[:most])
 
 

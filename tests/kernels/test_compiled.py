@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pycaffe_lite.blob import Blob
 from pycaffe_lite.kernels import choice, loops
+from pycaffe_lite.kernels.boxes import Suppression, areas, suppress
 from pycaffe_lite.kernels.channels import Channels
 from pycaffe_lite.kernels.convolution import WindowProduct
 from pycaffe_lite.kernels.depthwise import DepthwiseProduct
@@ -315,3 +316,59 @@ def test_finish(data: st.DataObject, dtype: np.dtype, add: bool, rectify: bool) 
         return {"memory": copy}
 
     all_three(compute, dtype, exact=True)
+
+
+def survivors(boxes: np.ndarray, threshold: float, eta: float, most: int, ends: float) -> list[int]:
+    """Suppression in plain words; of what has a corner that is not a number, or no area, nothing overlaps more."""
+    kind, area, kept = boxes.dtype.type, areas(boxes, ends), []
+    limit = kind(threshold)
+    for i, box in enumerate(boxes):
+        if len(kept) == most:
+            break
+        for k in kept:
+            sides = np.minimum(box[2:], boxes[k, 2:]) - np.maximum(box[:2], boxes[k, :2]) + kind(ends)
+            shared = np.prod(np.maximum(sides, 0))
+            if shared / (area[i] + area[k] - shared) > limit:
+                break
+        else:
+            kept.append(i)
+            if limit > 0.5:
+                limit *= kind(eta)
+    return kept
+
+
+@EXAMPLES
+@given(
+    st.data(),
+    st.sampled_from(DTYPES),
+    st.sampled_from([0, 1, 2, 40, 150]),
+    st.sampled_from([0, 0.25, 0.3, 0.5, 0.7, 1]),
+    st.sampled_from([1, 0.95, 0.5]),
+    st.sampled_from([-1, 0, 1, 7, 130]),
+    st.sampled_from([0, 1]),
+)
+def test_suppression(
+    data: st.DataObject, dtype: np.dtype, count: int, threshold: float, eta: float, most: int, ends: int
+) -> None:
+    """Equal boxes, equal overlaps, boxes without an area or the wrong way round, and corners that are no numbers."""
+    boxes = numbers(data.draw, (count, 4), dtype) / dtype.type(data.draw(st.sampled_from([1, 3])))
+    straight = np.random.default_rng(count).random(count) < 0.8
+    boxes[straight] = np.concatenate([np.minimum(*corners(boxes)), np.maximum(*corners(boxes))], axis=1)[straight]
+    if data.draw(st.booleans()):
+        boxes[::5, data.draw(st.integers(0, 3))] = data.draw(st.sampled_from(SPECIAL))
+    pieces = data.draw(st.lists(st.integers(0, 60), max_size=4))
+
+    def compute() -> Values:
+        suppression = Suppression(boxes, threshold, eta, ends)
+        for piece in [*pieces, count]:
+            suppression.go_on(piece)
+        return {"kept": suppress(boxes, threshold, eta, most, ends), "in pieces": suppression.kept}
+
+    all_three(compute, dtype, exact=True)
+    with np.errstate(all="ignore"):
+        expected = [survivors(boxes, threshold, eta, stay, ends) for stay in (most, -1)]
+        assert [value.tolist() for value in compute().values()] == expected
+
+
+def corners(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return boxes[:, :2], boxes[:, 2:]

@@ -14,6 +14,7 @@ from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.kernels import convolution
 from pycaffe_lite.kernels.convolution import WindowProduct
 from pycaffe_lite.kernels.depthwise import DepthwiseProduct
+from pycaffe_lite.kernels.direct import DirectProduct
 from pycaffe_lite.layers.convolution_base import ConvolutionBase
 from rigs.layer_rig import CHANNELS_LAST, Rig
 from rigs.net_rig import make_net
@@ -180,8 +181,8 @@ def test_a_depthwise_convolution_has_its_own_product() -> None:
     x = np.zeros((1, 4, 5, 5))
     kinds = {
         "kernel_size: 3 group: 4": DepthwiseProduct,
-        "kernel_size: 3 group: 2": WindowProduct,
-        "kernel_size: 3 group: 4 stride: 2 dilation: 2": WindowProduct,
+        "kernel_size: 3 group: 2": DirectProduct,
+        "kernel_size: 3 group: 4 stride: 2 dilation: 2": DirectProduct,
     }
     for param, kind in kinds.items():
         layer = Rig(text("Convolution", 4, param), [x]).layer

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pycaffe_lite.errors import CaffeError
 from pycaffe_lite.layers.detection_files import original_boxes
 from pycaffe_lite.phase import TEST
 from pycaffe_lite.proto.caffe_pb2 import ResizeParameter
 from pycaffe_lite.proto.text import parse
+from rigs.kernel_choice import PLAIN, using
 from rigs.layer_rig import Rig
 from rigs.net_rig import logged, messages
 
@@ -65,6 +68,59 @@ def test_boxes_may_be_cut_to_the_image_before_they_are_compared() -> None:
     np.testing.assert_allclose(whole[:, 3:], [[0.5, 0.5, 1.1, 1], [0.5, 0.5, 1, 1.8]], rtol=1e-6)
     cut = Rig(TEXT.format(fields + " clip: true"), [codes, scores, prior]).forward()[0][0, 0]
     np.testing.assert_allclose(cut[:, 2:], [[0.9, 0.5, 0.5, 1, 1]], rtol=1e-6)
+
+
+def plain_detections(arrays: list[np.ndarray], threshold: float, overlap: float, top_k: int, keep: int) -> list[tuple]:
+    """What the layer is to find, box by box, where codes are 0: rows of image, class, score and prior."""
+    _, scores, prior = arrays
+    boxes, rows = prior[0, 0].reshape(-1, 4), []
+    for image, values in enumerate(scores.reshape(len(scores), len(boxes), -1)):
+        found = []
+        for label in range(1, values.shape[1]):
+            candidates = [i for i in range(len(boxes)) if values[i, label] > threshold]
+            candidates.sort(key=lambda i: -values[i, label])
+            kept: list[int] = []
+            for i in candidates[: top_k if top_k >= 0 else None]:
+                if all(share(boxes[i], boxes[k]) <= overlap for k in kept):
+                    kept.append(i)
+            found += [(image, label, float(values[i, label]), i) for i in kept]
+        best = sorted(range(len(found)), key=lambda n: -found[n][2])[: keep if keep >= 0 else None]
+        rows += [found[n] for n in sorted(best)]
+    return rows
+
+
+def share(a: np.ndarray, b: np.ndarray) -> float:
+    shared = np.prod(np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0))
+    return float(shared / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared))
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(0, 99),
+    st.sampled_from([0, 1, 30, 80]),
+    st.sampled_from([-1, 0.25, 0.9, 2]),
+    st.sampled_from([-1, 5, 40]),
+    st.sampled_from([-1, 3, 30]),
+)
+def test_finds_what_a_loop_finds(seed: int, specials: int, threshold: float, top_k: int, keep: int) -> None:
+    """With many equal scores, scores that are not numbers, and few boxes or none above the threshold."""
+    rng = np.random.default_rng(seed)
+    codes, _, prior = bottoms(2, seed, priors=60)
+    scores = rng.integers(0, 9, (2, 180)) / 8
+    scores.reshape(-1)[rng.integers(0, 360, specials)] = rng.choice([np.nan, np.inf, -np.inf], specials)
+    arrays = [np.zeros_like(codes), scores, prior.astype(np.float32).astype(np.float64)]
+    fields = f"num_classes: 3 nms_param {{ nms_threshold: 0.4 {f'top_k: {top_k}' if top_k >= 0 else ''} }}"
+    fields += f" keep_top_k: {keep} confidence_threshold: {threshold}"
+    expected = plain_detections(arrays, threshold, 0.4, top_k, keep)
+    for kernels in (None, PLAIN):
+        with using(kernels):
+            found = Rig(TEXT.format(fields), arrays, phase=TEST).forward()[0][0, 0]
+        if not expected:
+            np.testing.assert_array_equal(found, [[0, *[-1] * 6], [1, *[-1] * 6]])
+            continue
+        np.testing.assert_array_equal(found[:, :3], [row[:3] for row in expected])
+        boxes = prior[0, 0].reshape(-1, 4)[[row[3] for row in expected]]
+        np.testing.assert_allclose(found[:, 3:], boxes, rtol=1e-5)
 
 
 # -- files ---------------------------------------------------------------------------------------------------

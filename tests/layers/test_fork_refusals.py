@@ -32,14 +32,19 @@ def changed(row: dict[int, float]) -> list[np.ndarray]:
 REFUSED = [
     ("Permute", "permute_param { order: 1 order: 1 }", [IMAGE], r"each axis once in permute_param, got order \[1, 1\]"),
     ("Permute", "permute_param { order: 4 }", [IMAGE], r"an order of axes below 4, .* got \[4\]"),
+    ("Permute", "permute_param { order: 1 }", [np.zeros(())], "below 0"),
     ("Transpose", "transpose_param { dim: 0 dim: 0 dim: 1 dim: 2 }", [IMAGE], "each of its bottom's 4 axes once"),
     ("Transpose", "", [IMAGE], r"got \[\]"),
     ("Reverse", "reverse_param { axis: -1 }", [IMAGE], "from 0 to 3, .* got -1"),
+    ("Reverse", "reverse_param { axis: 4 }", [IMAGE], "from 0 to 3, .* got 4"),
     ("ShuffleChannel", "shuffle_channel_param { group: 3 }", [IMAGE], "a group that divides its 4 channels, got 3"),
     ("ShuffleChannel", "shuffle_channel_param { group: 0 }", [IMAGE], "a group that divides its 4 channels, got 0"),
+    ("ShuffleChannel", "", [np.zeros(4)], "2 to 4 axes"),
     ("Reorg", "reorg_param { stride: 3 }", [IMAGE], "channels that its stride squared, 9, divides, got 4"),
     ("Reorg", "", [np.zeros((1, 4, 3, 4))], "a height and width that its stride 2 divides, got 3 x 4"),
     ("Reorg", "reorg_param { stride: 0 }", [IMAGE], "of 1 or more, got 0"),
+    ("Reorg", "reorg_param { stride: 2 reverse: true }", [IMAGE[:, :2]], "4, divides, got 2"),
+    ("Reorg", "", [np.zeros((2, 4))], "4 axes"),
     ("Upsample", "upsample_param { scale: 0 }", [IMAGE], "of 1 or more, got 0"),
     ("Upsample", "upsample_param { upsample_h: 3 }", [IMAGE], "a second bottom, the mask .* for upsample_h"),
     ("Upsample", "", [IMAGE, IMAGE[:, :2]], "two bottoms of one shape"),
@@ -47,12 +52,16 @@ REFUSED = [
     ("Upsample", "", [IMAGE, IMAGE - 1], "got -1"),
     ("Upsample", "", [IMAGE, IMAGE + np.nan], "got nan"),
     ("Upsample", "upsample_param { upsample_h: 3 }", [IMAGE, IMAGE], "upsample_h and upsample_w .* or neither"),
+    ("Upsample", "upsample_param { upsample_h: 0 upsample_w: 2 }", [IMAGE, IMAGE], r"of 1 or more, got \[0, 2\]"),
+    ("Upsample", "", [np.zeros((2, 3))], "4 axes"),
     ("Upsample", "upsample_param { scale: 3 pad_out_w: true }", [IMAGE, IMAGE], "pad_out_w with a scale of 2 alone"),
     ("Axpy", "", [np.zeros((2, 3)), IMAGE, IMAGE], "one number for each image and channel of bottom 1"),
     ("Axpy", "", [np.zeros((2, 4)), IMAGE, IMAGE[:1]], "bottoms 1 and 2 of one shape"),
     ("ConvolutionDepthwise", "convolution_param { kernel_size: 3 }", [np.zeros((2, 4))], "4 axes"),
     ("ConvolutionDepthwise", "convolution_param { kernel_size: 9 }", [IMAGE], "larger than the padded image"),
     ("DepthwiseConvolution", "convolution_param { num_output: 4 group: 3 kernel_size: 1 }", [IMAGE], "got 3"),
+    ("DepthwiseConvolution", "", [IMAGE], "kernel_size once"),
+    ("DepthwiseConvolution", "convolution_param { num_output: 4 kernel_size: 9 }", [IMAGE], "larger than the padded"),
     ("Interp", "", [IMAGE], "height: … width: ….* got none of them"),
     ("Interp", "interp_param { height: 4 }", [IMAGE], "got only one of height and width"),
     (
@@ -74,6 +83,7 @@ REFUSED = [
     ("BN", "bn_param { bn_mode: INFERENCE }", [np.zeros((2, 4))], "4 axes"),
     ("BN", "bn_param { frozen: true }", [np.zeros(4)], "2 axes or more"),
     ("Normalize", "", [np.zeros(4)], "2 to 4 axes"),
+    ("Normalize", "norm_param { scale_filler { type: 'none' } }", [IMAGE], 'a filler type out of .* got "none"'),
     ("Normalize", "", [np.zeros((1, 2, 3, 4, 5))], "2 to 4 axes"),
     ("SmoothL1Loss", "", [IMAGE, IMAGE[:, :2]], "bottoms of one shape"),
     ("SmoothL1Loss", "", [IMAGE] * 3, "or neither, got 3 bottoms"),
@@ -81,13 +91,29 @@ REFUSED = [
     ("L1Loss", "", [IMAGE, IMAGE[:1]], "bottoms of one shape"),
     ("L1Loss", "", [np.zeros(3)], "two axes or more"),
     ("TripletLoss", "", [np.zeros((2, 3)), np.zeros((2, 3)), np.zeros((2, 4))], "three bottoms of one shape"),
+    ("TripletLoss", "", [np.zeros((2, 3))] * 2, "3 bottom"),
+    ("ReLU6", "", [IMAGE] * 2, "1 bottom"),
     ("CenterLoss", "", [np.zeros((2, 3)), np.zeros(2)], "num_output of 1 or more, got 0"),
     ("CenterLoss", "center_loss_param { num_output: 2 }", [np.zeros((2, 3)), np.array([0, 2])], "0 to 1, got 2"),
     ("CenterLoss", "center_loss_param { num_output: 2 }", [np.zeros((2, 3)), np.zeros(3)], "one label for each of 2"),
+    (
+        "CenterLoss",
+        "center_loss_param { num_output: 2 axis: 2 }",
+        [np.zeros((2, 3)), np.zeros(2)],
+        "an axis of its .* 2",
+    ),
     ("SegAccuracy", "", [IMAGE, np.full((2, 1, 4, 6), 4)], "labels from 0 to 3, got 4"),
     ("SegAccuracy", "", [IMAGE, np.zeros((2, 1, 4, 5))], "one label for each pixel"),
+    ("SegAccuracy", "", [IMAGE, np.full((2, 1, 4, 6), np.nan)], "labels from 0 to 3, got nan"),
     ("ROIPooling", "", [MAP, BOX], "pooled_h: … pooled_w: … .* got 0 and 0"),
     ("ROIPooling", "roi_pooling_param { pooled_h: 2 }", [MAP, BOX], "got 2 and 0"),
+    (
+        "ROIPooling",
+        "roi_pooling_param { pooled_h: 65535 pooled_w: 65535 }",
+        [MAP, BOX],
+        "at most 2\\*\\*31 - 1 elements",
+    ),
+    ("ROIPooling", "roi_pooling_param { pooled_h: 2 pooled_w: 2 }", [MAP[0], BOX], "a map of 4 axes"),
     (
         "ROIPooling",
         "roi_pooling_param { pooled_h: 2 pooled_w: 2 }",
@@ -108,9 +134,21 @@ REFUSED = [
         "R x 5",
     ),
     ("PSROIPooling", "psroi_pooling_param { spatial_scale: 1 output_dim: 0 group_size: 2 }", [MAP, BOX], "1 or more"),
+    (
+        "PSROIPooling",
+        "psroi_pooling_param { spatial_scale: 1 output_dim: 2 group_size: 2 }",
+        [MAP, BOX + 1],
+        "images from 0 to 0, .* got image 1",
+    ),
     ("PSROIPooling", "psroi_pooling_param { spatial_scale: 1 group_size: 2 }", [MAP, BOX], 'needs "output_dim"'),
     ("PriorBox", "", [MAP, IMAGE], "min_size: … } above 0, got none"),
     ("PriorBox", "prior_box_param { min_size: 0 }", [MAP, IMAGE], "above 0, got"),
+    ("PriorBox", "prior_box_param { min_size: nan }", [MAP, IMAGE], r"above 0, got \[nan\]"),
+    ("PriorBox", "prior_box_param { min_size: 5 max_size: inf }", [MAP, IMAGE], "greater than its min_size 5, got inf"),
+    ("PriorBox", "prior_box_param { min_size: 5 aspect_ratio: inf }", [MAP, IMAGE], "an aspect_ratio above 0, got inf"),
+    ("PriorBox", "prior_box_param { min_size: 5 variance: nan }", [MAP, IMAGE], r"above 0, got \[nan\]"),
+    ("PriorBox", "prior_box_param { min_size: 5 step: nan }", [MAP, IMAGE], r"expected step above 0, got \[nan, nan\]"),
+    ("PriorBox", "prior_box_param { min_size: 5 }", [np.zeros((1, 8)), IMAGE], "a map and an image with 4 axes"),
     ("PriorBox", "prior_box_param { min_size: 5 max_size: 5 }", [MAP, IMAGE], "greater than its min_size 5, got 5"),
     ("PriorBox", "prior_box_param { min_size: [5, 6] max_size: 9 }", [MAP, IMAGE], "as many max_size as min_size"),
     ("PriorBox", "prior_box_param { min_size: 5 variance: [1, 2] }", [MAP, IMAGE], "one variance or four"),
@@ -175,7 +213,7 @@ REFUSED = [
         "MultiBoxLoss",
         "multibox_loss_param { num_classes: 3 map_object_to_agnostic: true }",
         MULTI,
-        "num_classes: 2 with",
+        "num_classes: 2 .* with map_object_to_agnostic, got 3 and 0",
     ),
     (
         "MultiBoxLoss",
@@ -184,6 +222,19 @@ REFUSED = [
         "agree with mining_type MAX_",
     ),
     ("MultiBoxLoss", "multibox_loss_param { num_classes: 3 }", [*MULTI[:3], OBJECT[..., :7]], "1 x 1 x n x 8"),
+    (
+        "MultiBoxLoss",
+        "multibox_loss_param { num_classes: 2 map_object_to_agnostic: true background_label_id: 1 }",
+        [MULTI[0], np.zeros((1, 8)), PRIORS, OBJECT],
+        "background_label_id: 0 with map_object_to_agnostic, got 2 and 1",
+    ),
+    ("MultiBoxLoss", "multibox_loss_param { num_classes: 3 neg_pos_ratio: nan }", MULTI, "of 0 or more, got nan"),
+    (
+        "MultiBoxLoss",
+        "multibox_loss_param { num_classes: 3 code_type: CENTER_SIZE }",
+        [*MULTI[:2], PRIORS * 0, OBJECT],
+        "priors with a width and height .* got prior 0 as 0, 0, 0, 0",
+    ),
     (
         "MultiBoxLoss",
         "multibox_loss_param { num_classes: 3 }",
@@ -206,7 +257,7 @@ REFUSED = [
         "Pooling",
         "pooling_param { kernel_shape { dim: [2, 2] } }",
         [np.zeros((1, 2, 3, 4, 5))],
-        "a dim for each of its 3 spatial",
+        "a dim of 0 or more for each of its 3 spatial",
     ),
     (
         "Pooling",
@@ -233,6 +284,27 @@ def test_refuses_with_one_sentence(kind: str, fields: str, bottoms: list[np.ndar
     with pytest.raises(CaffeError, match=sentence) as caught:
         Rig(text(kind, fields, len(bottoms)), bottoms).forward()
     assert len(str(caught.value).splitlines()[0]) < 330
+
+
+@pytest.mark.parametrize(("kind", "arrays"), [("DetectionOutput", MULTI[:3]), ("MultiBoxLoss", MULTI)])
+@pytest.mark.parametrize("nothing", ["images", "priors"])
+def test_nothing_to_find_is_no_error(kind: str, arrays: list[np.ndarray], nothing: str) -> None:
+    location, score, prior, *more = arrays
+    if nothing == "images":
+        location, score = location[:0], score[:0]
+        more = [objects[:, :, :0] for objects in more]
+    else:
+        location, score, prior = location[:, :0], score[:, :0], prior[..., :0]
+    param = "detection_output_param" if kind == "DetectionOutput" else "multibox_loss_param"
+    bottoms = [location, score, prior, *more]
+    (top,) = Rig(text(kind, f"{param} {{ num_classes: 3 }}", len(bottoms)), bottoms).forward()
+    assert top.shape == ((1, 1, len(location), 7) if kind == "DetectionOutput" else ())
+
+
+def test_boxes_of_a_map_without_channels() -> None:
+    rig = Rig(text("ROIPooling", "roi_pooling_param { pooled_h: 2 pooled_w: 3 }", 2), [MAP[:, :0], BOX])
+    assert rig.forward()[0].shape == (1, 0, 2, 3)
+    assert rig.backward([np.zeros((1, 0, 2, 3))], [True, False])[0].shape == (1, 0, 5, 5)
 
 
 CHANNELS = [
@@ -273,6 +345,27 @@ def test_gradients_that_are_not_there_are_refused(
     rig.forward()
     with pytest.raises(CaffeError, match=f"cannot propagate to {which}"):
         rig.backward([np.zeros(blob.shape) for blob in rig.top])
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "bottoms"),
+    [
+        ("DetectionOutput", "detection_output_param { num_classes: 3 }", MULTI[:3]),
+        ("SegAccuracy", "", [IMAGE, IMAGE[:, :1]]),
+        ("Proposal", "", [np.zeros((1, 18, 2, 2)), np.zeros((1, 36, 2, 2)), np.array([[32, 32, 1]])]),
+    ],
+)
+def test_layers_without_a_derivative_say_so(kind: str, fields: str, bottoms: list[np.ndarray]) -> None:
+    rig = Rig(text(kind, fields, len(bottoms)), bottoms)
+    rig.forward()
+    with pytest.raises(CaffeError, match="has no derivative; put propagate_down: false on it"):
+        rig.backward([np.zeros(blob.shape) for blob in rig.top])
+
+
+def test_nothing_goes_back_through_priors() -> None:
+    rig = Rig(text("PriorBox", "prior_box_param { min_size: 2 }", 2), [MAP, IMAGE])
+    rig.forward()
+    assert not any(diff.any() for diff in rig.backward([np.ones(blob.shape) for blob in rig.top]))
 
 
 @pytest.mark.parametrize("kind", ["Permute", "Reverse", "ShuffleChannel", "Upsample", "Interp"])

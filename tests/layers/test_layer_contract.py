@@ -130,6 +130,14 @@ def test_gradients(case: Case, bench: Bench) -> None:
     check_gradients(rig, bench.top_diffs(rig), case.wanted, case.differentiable_params, **tolerance)
 
 
+@each([case for case in BACKWARD if not case.is_derivative])
+def test_where_a_fork_has_no_derivative_the_docstring_says_so(case: Case, bench: Bench) -> None:
+    rig = bench.rig(dtype=np.float64)
+    assert "not the derivative" in " ".join((type(rig.layer).__doc__ or "").split())
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        check_gradients(rig, bench.top_diffs(rig), case.wanted, case.differentiable_params)
+
+
 @each([case for case in CASES if not case.in_place])
 def test_bottoms_are_not_written_to(case: Case, bench: Bench) -> None:
     rig = bench.rig()

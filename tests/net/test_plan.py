@@ -43,6 +43,8 @@ def joined(*kinds: str) -> list[str]:
 
 BN = ["BatchNorm", "Scale"]
 # What stands behind the input, the types of the layers that run as one, and the blobs that do not come into being.
+CAT = layer("cat", "Concat", ["a", "b", "x"], ["c"])
+
 NETS: dict[str, tuple[str, list[list[str]], set[str]]] = {
     "relu in place": (conv("a") + relu("a"), [joined("ReLU")], set()),
     "relu apart": (conv("a") + relu("a", "b"), [joined("ReLU")], {"a"}),
@@ -116,7 +118,7 @@ NETS: dict[str, tuple[str, list[list[str]], set[str]]] = {
     "sum with itself": (conv("a") + layer("sum", "Eltwise", ["a", "a"], ["c"]), [joined()], set()),
     "concat": (
         conv("a") + relu("a") + conv("b", param="num_output: 3 kernel_size: 1")
-        + layer("cat", "Concat", ["a", "b", "x"], ["c"])
+        + CAT
         + conv("d", "c", "num_output: 5 kernel_size: 3 stride: 2"),
         [joined("ReLU"), joined(), joined()],
         set(),
@@ -271,6 +273,15 @@ def test_kept_blobs_are_there() -> None:
         net.forward(["a"])
     with pytest.raises(CaffeError, match='has no blob "q"'):
         net.plan(keep=["q"])
+
+
+def test_a_dropout_behind_a_concat_leaves_it_in_place() -> None:
+    dropout = layer("d", "Dropout", ["c"], ["c"])
+    net, plain = (seeded(X + NETS["concat"][0].replace(CAT, CAT + dropout)) for _ in range(2))
+    net.plan()
+    for _ in range(2):
+        agree(values(net), values(plain))
+    assert np.may_share_memory(net.blobs["a"].data, net.blobs["c"].data)
 
 
 def test_other_shapes() -> None:

@@ -15,11 +15,19 @@ from one_shot_nets import face_detector, mobilenet_ssd, ssd300, yolo_v2
 from pixel_nets import icnet, pspnet50, segnet
 from two_stage_nets import faster_rcnn, rfcn
 
+from pycaffe_lite import rng
 from pycaffe_lite.net import Net
 from pycaffe_lite.phase import TEST
 from rigs.net_rig import net_param
 
 Shapes = dict[str, tuple[int, ...]]
+
+
+SPREAD = {"_mbox_conf": 2.5, "_mbox_loc": 0.5, "rpn_cls_score": 1.0, "rpn_bbox_pred": 0.2}
+"""The standard deviation of what is predicted, by the ends of the names of the layers that do."""
+
+BACKGROUND = 9.0
+"""By how much SSD's background is likelier than another class, before the softmax."""
 
 
 class Published(NamedTuple):
@@ -171,8 +179,9 @@ def empty(text: str) -> Net:
     return Net(param, TEST)
 
 
-def drawn(text: str, seed: int = 3) -> Net:
+def drawn(text: str, seed: int = 2) -> Net:
     """The net of a text for tests, with values for all parameters, statistics among them."""
+    rng.set_random_seed(seed)
     net, random = Net(net_param(text), TEST), np.random.default_rng(seed)
     for node in net.layers:
         for i, blob in enumerate(node.blobs):
@@ -183,12 +192,26 @@ def drawn(text: str, seed: int = 3) -> Net:
                 blob.data[...] = random.uniform(0.7, 1.3, blob.shape) if is_size else random.normal(0, 0.1, blob.shape)
             elif blob.num_axes == 1 and node.type != "Normalize":
                 blob.data[...] = random.normal(0, 0.1, blob.shape)
-        if node.name.endswith("_mbox_conf"):
-            node.blobs[0].data[...] *= 4  # or no class would be likely enough to be found
     for name in net.inputs:
         blob = net.blobs[name]
         blob.data[...] = random.normal(size=blob.shape)
     if "im_info" in net.inputs:
         height, width = net.blobs["data"].shape[2:]
         net.blobs["im_info"].data[...] = [height, width, 1]
+    if {"detection_out", "rois"} & net.blobs.keys():
+        _spread(net)
     return net
+
+
+def _spread(net: Net) -> None:
+    """Gives layers that predict classes and boxes weights with which they do: few scores are near 1, no two are alike,
+    most places are background, and boxes lie near their priors."""
+    for node in net.nodes:
+        node.forward()
+        for end, spread in SPREAD.items():
+            if node.name.endswith(end):
+                weights, bias = node.layer.blobs
+                weights.data[...] *= spread / np.std(node.tops[0].data)
+                if end == "_mbox_conf":
+                    bias.data[:: net.blobs["mbox_conf_reshape"].shape[2]] += BACKGROUND
+                node.forward()

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 def read_settings(path: str, settings: Sequence[str]) -> SolverText:
     """Reads a solver and puts the settings in its place of what it says; of a repeated field all given ones count."""
     from pycaffe_lite.proto.read import read_solver
-    from pycaffe_lite.proto.upgrade import upgrade_solver
     from pycaffe_lite.snapshots.names import complete_prefix
 
     text = read_solver(path)
@@ -24,25 +23,26 @@ def read_settings(path: str, settings: Sequence[str]) -> SolverText:
         key, equals, value = setting.partition("=")
         if not equals or not key.strip():
             raise click.UsageError(f"--set: expected KEY=VALUE, like base_lr=0.001, got {setting!r}.")
-        key = key.strip()
-        _apply(text.param, key, value.strip(), cleared)
-        # Errors about it must not point to the file's line, and the older solver_type replaces a type.
-        text.lines.pop(key, None)
-        if key == "solver_type":
-            text.param.ClearField("type")
-    upgrade_solver(text.param, path, text.lines)
+        for name in _apply(text.param, key.strip(), value.strip(), cleared):
+            text.lines.pop(name, None)  # errors about it must not point to the file's line
     complete_prefix(text.param, path)
     return text
 
 
-def _apply(param: SolverParameter, key: str, value: str, cleared: set[str]) -> None:
+def _apply(param: SolverParameter, key: str, value: str, cleared: set[str]) -> list[str]:
+    """Puts one setting in, in the present form; returns the names of the fields that have other values now."""
     from pycaffe_lite.proto.text import parse
+    from pycaffe_lite.proto.upgrade import upgrade_solver
 
     field = param.DESCRIPTOR.fields_by_name.get(key)
     if field is not None and field.type == field.TYPE_STRING and value[:1] not in ("'", '"', "["):
         value = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     given = parse(f"{key}: {value}" if not value.startswith("{") else f"{key} {value}", type(param), "--set")
-    if key not in cleared:
-        param.ClearField(key)
-        cleared.add(key)
+    upgrade_solver(given, "--set")
+    names = [field.name for field, _ in given.ListFields()] or [key]
+    for name in names:
+        if name not in cleared:
+            param.ClearField(name)
+            cleared.add(name)
     param.MergeFrom(given)
+    return names

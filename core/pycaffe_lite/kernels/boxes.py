@@ -7,11 +7,13 @@ one wider and higher than the difference of its corners: `ends` is 1 for those a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pycaffe_lite.blob import Array
+from pycaffe_lite.kernels.choice import compiled
 
 Indices = NDArray[np.intp]
 
@@ -95,7 +97,8 @@ def encode(boxes: Array, priors: Array, variances: Array | None, kind: int) -> A
 
 
 def best_first(scores: Array, most: int = -1) -> Indices:
-    """The places of the highest scores, falling; equal ones in the order in which they stand.
+    """The places of the highest scores, falling; equal ones in the order in which they stand, and what is not a number
+    last.
 
     Args:
         scores: one axis.
@@ -104,7 +107,9 @@ def best_first(scores: Array, most: int = -1) -> Indices:
     if 0 <= most < len(scores):
         if most == 0:
             return np.zeros(0, np.intp)
-        least = np.partition(scores, len(scores) - most)[len(scores) - most]
+        least = -np.partition(-scores, most - 1)[most - 1]
+        if np.isnan(least):
+            return _falling(scores)[:most]
         chosen = np.flatnonzero(scores >= least)
         surplus = len(chosen) - most
         if surplus > 0:
@@ -112,7 +117,20 @@ def best_first(scores: Array, most: int = -1) -> Indices:
             chosen = np.delete(chosen, equal[len(equal) - surplus :])
     else:
         chosen = np.arange(len(scores))
-    return chosen[np.argsort(-scores[chosen], kind="stable")]
+    return chosen[_falling(scores[chosen])]
+
+
+def _falling(scores: Array) -> Indices:
+    """A stable sort by way of those that are not, which take a third of the time; see `best_first`."""
+    order = np.argsort(-scores)
+    found = scores[order]
+    if len(scores) and np.isnan(found[-1]):
+        return np.argsort(-scores, kind="stable")
+    differ = found[1:] != found[:-1]
+    if differ.all():
+        return order
+    rank = np.concatenate([[0], np.cumsum(differ)])
+    return np.sort(rank * len(scores) + order) % len(scores)
 
 
 def suppress(boxes: Array, threshold: float, eta: float = 1, most: int = -1, ends: float = 0) -> Indices:
@@ -130,47 +148,65 @@ def suppress(boxes: Array, threshold: float, eta: float = 1, most: int = -1, end
     suppression = Suppression(boxes, threshold, eta, ends)
     while suppression.seen < len(boxes) and not 0 <= most <= len(suppression.kept):
         suppression.go_on(BLOCK)
-    return np.array(suppression.kept[:most] if most >= 0 else suppression.kept, np.intp)
+    return suppression.kept[:most] if most >= 0 else suppression.kept
 
 
 class Suppression:
     """`suppress`, some boxes at a time, for those who may not need all of them.
 
+    Two boxes of which a corner is not a number do not overlap.
+
     Attributes:
-        kept: the places of those that stay, rising.
         seen: how many have been looked at.
     """
 
     def __init__(self, boxes: Array, threshold: float, eta: float = 1, ends: float = 0) -> None:
-        self.boxes, self.ends, self.eta = boxes, ends, eta
+        self.boxes, self.ends, self.eta = np.ascontiguousarray(boxes), ends, eta
         self.limit = boxes.dtype.type(threshold)
-        self.areas = areas(boxes, ends)
-        self.kept: list[int] = []
-        self.seen = 0
+        self.areas = areas(self.boxes, ends)
+        self.places = np.empty(len(boxes), np.int64)
+        self.count = self.seen = 0
+
+    @property
+    def kept(self) -> Indices:
+        """The places of those that stay, rising."""
+        return self.places[: self.count]
 
     def go_on(self, count: int) -> None:
         """Looks at the next boxes."""
         begin, self.seen = self.seen, min(self.seen + count, len(self.boxes))
+        if loops := compiled(self.boxes.dtype):
+            self._by_loop(loops, begin)
+            return
         numbers = np.arange(begin, self.seen)
         if self.eta < 1:
             self._one_by_one(numbers)
             return
-        if self.kept:
+        if self.count:
             numbers = numbers[~self._above(self.kept, numbers).any(axis=0)]
         # Each box's victims are the bits of one whole number.
         rows = np.packbits(self._above(numbers, numbers), axis=1, bitorder="little")
         width, victims, gone = rows.shape[1], rows.tobytes(), 0
         for i, number in enumerate(numbers.tolist()):
             if not gone >> i & 1:
-                self.kept.append(number)
+                self._keep(number)
                 gone |= int.from_bytes(victims[i * width : (i + 1) * width], "little")
+
+    def _by_loop(self, loops: Any, begin: int) -> None:
+        limit, counts = np.array([self.limit]), np.array([self.count, begin], np.int64)
+        loops.suppress(self.boxes, self.areas, limit, self.places, counts, self.seen, self.eta, self.ends)
+        self.count, self.limit = int(counts[0]), limit[0]
+
+    def _keep(self, number: int) -> None:
+        self.places[self.count] = number
+        self.count += 1
 
     def _one_by_one(self, numbers: Indices) -> None:
         """With a threshold that falls: each box against all that stay."""
         for number in numbers.tolist():
-            if self.kept and self._above(self.kept, [number]).any():
+            if self.count and self._above(self.kept, [number]).any():
                 continue
-            self.kept.append(number)
+            self._keep(number)
             if self.limit > 0.5:
                 self.limit = self.limit * self.boxes.dtype.type(self.eta)
 

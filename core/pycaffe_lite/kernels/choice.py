@@ -22,7 +22,7 @@ import numpy as np
 
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.kernels import loops
+from pycaffe_lite.kernels import loops, tiles
 
 VARIABLE = "PYCAFFE_LITE_KERNELS"
 
@@ -101,6 +101,7 @@ def _compile(dtype: np.dtype) -> SimpleNamespace | None:
     try:
         import numba
 
+        tiles.use_vectors()
         for loop in reversed(loops.LOOPS):  # the last ones take least, so that what is said is said early
             function = numba.njit(loop.signature(dtype), nogil=True, cache=True, error_model="numpy")(loop.function)
             functions[loop.name] = function

@@ -166,10 +166,11 @@ class ConvolutionProduct(ABC):
             weight_diff: in any shape that ends with the map channels; None if it is not wanted.
             bias_diff: None if it is not wanted.
         """
-        alone, outputs = len(self.pieces) == 1, bias_side.shape[-1]
+        pieces, outputs = self.gradient_pieces(maps), bias_side.shape[-1]
+        alone = len(pieces) == 1
 
         def piece(p: int) -> None:
-            for i, block in enumerate(self.pieces[p]):
+            for i, block in enumerate(pieces[p]):
                 if bias_diff is not None:
                     part = bias_side[block.place if bias_side is maps else self._pixels_of(block)]
                     _sum_rows(part, bias_sums[p], i == 0)
@@ -178,15 +179,19 @@ class ConvolutionProduct(ABC):
                     self.add_weight_gradient(x, dy, block.rows, weight_sums[p], i == 0, alone)
 
         with (
-            borrow((len(self.pieces), *self.weight_shape), self.dtype) as weight_sums,
-            borrow((len(self.pieces), outputs), self.dtype) as bias_sums,
+            borrow((len(pieces), *self.weight_shape), self.dtype) as weight_sums,
+            borrow((len(pieces), outputs), self.dtype) as bias_sums,
         ):
-            self.each(len(self.pieces), piece)
+            self.each(len(pieces), piece)
             if weight_diff is not None:
-                _add_parts(weight_sums.reshape(len(self.pieces), *weight_diff.shape), weight_diff)
+                _add_parts(weight_sums.reshape(len(pieces), *weight_diff.shape), weight_diff)
             if bias_diff is not None:
                 for part in bias_sums:
                     bias_diff += part
+
+    def gradient_pieces(self, maps: Array) -> list[list[Block]]:
+        """Lists of blocks that each sum a gradient of their own."""
+        return self.pieces
 
     def _pixels_of(self, block: Block) -> tuple[slice, ...]:
         """The same share of the image rows as a block has of the windows' rows."""

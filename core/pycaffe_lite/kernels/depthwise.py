@@ -18,6 +18,7 @@ from pycaffe_lite.blob import Array
 from pycaffe_lite.kernels.choice import compiled
 from pycaffe_lite.kernels.convolution import ConvolutionProduct
 from pycaffe_lite.kernels.copying import Index, along, border, dense, dense_to_write
+from pycaffe_lite.kernels.sights import Sights
 from pycaffe_lite.kernels.windows import Padding, Span, Walk, Window, windows_of
 from pycaffe_lite.memory import Loans
 
@@ -63,6 +64,7 @@ class DepthwiseProduct(ConvolutionProduct):
             (-(-kernel // stride), dilation)
             for kernel, dilation, stride in zip(window.kernel, window.dilation, window.stride, strict=True)
         ]
+        self.sights = Sights(window, images[1:-1], maps[1:-1])
         super().__init__(window, images, maps, dtype)
 
     def row_bytes(self, count: Sequence[int]) -> int:
@@ -71,20 +73,21 @@ class DepthwiseProduct(ConvolutionProduct):
 
     # -- gather and the weights' gradient --------------------------------------------------------------------
 
-    def _loops(self) -> Any:
-        """The compiled loops, for two axes and one map channel for each image channel."""
-        return compiled(self.dtype) if self.multiple == 1 and len(self.window.kernel) == 2 else None
-
-    def _geometry(self, rows: int = 0, pixels: int = 0) -> tuple[int, ...]:
-        """The windows from row `rows` on, over images from row `pixels` on, as the compiled loops take them."""
-        window = self.window
-        top = rows * window.stride[0] - window.pad[0] - pixels
-        return (top, -window.pad[1], *window.stride, *window.dilation)
+    def _loops(self, *arrays: Array) -> Any:
+        """The compiled loops, for two axes, one map channel for each image channel, and pixels whose channels lie
+        side by side in these arrays."""
+        side_by_side = all(a.size and a.strides[-1] == a.itemsize for a in arrays)
+        plain = self.multiple == 1 and len(self.window.kernel) == 2
+        return compiled(self.dtype) if side_by_side and plain else None
 
     def gather_block(self, images: Array, weight: Array, out: Array, rows: Span) -> None:
-        if loops := self._loops():
-            with Loans() as loans, dense_to_write(out) as target:
-                loops.depthwise_forward(dense(images, loans), weight, target, *self._geometry(rows[0]))
+        if loops := self._loops(images, out):
+            with Loans() as loans:
+                source, table = self.sights.windows(images, out, rows, loans)
+                loops.gathered_channels(
+                    source, table.rows, table.shifts, dense(weight, loans).reshape(-1, self.map_channels),
+                    out, table.places, 0, np.zeros(self.map_channels, self.dtype), out, table.places, -np.inf,
+                )  # fmt: skip
             return
         labels = [self.batch, *self.places, self.run]
         with Loans() as loans, dense_to_write(out) as target:
@@ -132,13 +135,15 @@ class DepthwiseProduct(ConvolutionProduct):
 
         Large kernels would need much memory for that; but they have long sums anyway.
         """
-        if loops := self._loops():
+        if loops := self._loops(images):
             with Loans() as loans:
-                part = total if first else loans.take(total.shape, total.dtype)
-                geometry = self._geometry(rows[0])
-                loops.depthwise_gradient(dense(images, loans), dense(maps, loans), part, *geometry)
-                if not first:
-                    np.add(total, part, out=total)
+                diff = dense(maps, loans)
+                source, table = self.sights.windows(images, diff, rows, loans)
+                rows_of_total = np.arange(len(table.shifts), dtype=np.int32) * np.int32(self.map_channels)
+                loops.gathered_channel_gradient(
+                    source, table.rows, table.shifts, diff, total.reshape(-1, self.map_channels),
+                    rows_of_total, not first, np.zeros(self.map_channels, self.dtype),
+                )  # fmt: skip
             return
         labels = [self.batch, *self.places, self.run]
         with Loans() as loans:
@@ -161,11 +166,18 @@ class DepthwiseProduct(ConvolutionProduct):
         The pixels of a stride see the same windows, each with taps of its own: so this too is a filter over the map,
         whose result at a place is a whole stride of pixels. It has kernel / stride taps, rounded up.
         """
-        if loops := self._loops():
-            start, stop = self.window.windows_on(pixels, maps.shape[1])
-            with Loans() as loans, dense_to_write(images) as target:
-                seen = dense(maps[:, start:stop], loans)
-                loops.depthwise_backward(seen, weight, target, *self._geometry(start, pixels[0]))
+        if loops := self._loops(maps, images):
+            nothing = np.zeros(self.map_channels, self.dtype)
+            with Loans() as loans:
+                source, parts, complete = self.sights.pixels(maps, images, pixels, loans)
+                if not complete:  # a stride longer than the kernel leaves pixels that no window sees
+                    images.fill(0)
+                for table in parts:
+                    filters = weight.reshape(-1, self.map_channels)[table.taps]
+                    loops.gathered_channels(
+                        source, table.rows, table.shifts, filters,
+                        images, table.places, 0, nothing, images, table.places, -np.inf,
+                    )  # fmt: skip
             return
         weight = self._by_strides(weight)
         key = images.shape, maps.shape, pixels

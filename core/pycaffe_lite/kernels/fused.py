@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -18,8 +19,12 @@ from numpy.lib.stride_tricks import as_strided
 from pycaffe_lite.blob import Array
 from pycaffe_lite.kernels.choice import compiled
 from pycaffe_lite.kernels.convolution import Block
-from pycaffe_lite.kernels.copying import view_as
+from pycaffe_lite.kernels.copying import copied, view_as
 from pycaffe_lite.kernels.depthwise import DepthwiseProduct
+from pycaffe_lite.kernels.direct import pack
+from pycaffe_lite.kernels.sights import Sights
+from pycaffe_lite.kernels.tiles import BLOCK_BYTES as PANEL_BYTES
+from pycaffe_lite.kernels.tiles import ROWS, panel_width
 from pycaffe_lite.kernels.windows import Im2col, Window
 from pycaffe_lite.memory import Loans
 from pycaffe_lite.parallel import parallel_for, slices
@@ -43,19 +48,34 @@ COLUMNS = 32
 """Columns of a cut are a multiple of this, but for the last ones."""
 
 
+class Finish(NamedTuple):
+    """The weights, and what follows the product with them.
+
+    Attributes:
+        weight: the filters.
+        bias: one for each map channel.
+        rectify: whether negative values are set to 0.
+    """
+
+    weight: Array
+    bias: Array
+    rectify: bool
+
+
 class FusedConvolution:
     """A convolution over two spatial axes, channels-last.
 
     Args:
         window: the geometry.
         images, maps: the shapes of both sides, N x H x W x channels.
-        dtype: of the values.
+        finish: weights, KH * KW * C/group x map channels, and what follows them.
         group: into how many parts the channels of both sides are cut.
     """
 
     def __init__(
-        self, window: Window, images: Sequence[int], maps: Sequence[int], dtype: np.dtype, group: int = 1
+        self, window: Window, images: Sequence[int], maps: Sequence[int], finish: Finish, group: int = 1
     ) -> None:
+        self.finish, dtype = finish, finish.weight.dtype
         batch, rows, columns, outputs = maps
         channels, self.outputs = images[-1] // group, outputs
         self.groups = [
@@ -75,20 +95,16 @@ class FusedConvolution:
             for block in self.blocks
         ]
 
-    def run(
-        self, images: Array, weight: Array, maps: Array, bias: Array, other: Array | None = None, rectify: bool = False
-    ) -> None:
+    def run(self, images: Array, maps: Array, other: Array | None = None) -> None:
         """Sets the maps.
 
         Args:
             images, maps, other: N x H x W x channels, in any memory.
-            weight: KH * KW * C/group x map channels.
-            bias: one for each map channel.
             other: a map to add.
-            rectify: whether negative values are set to 0.
         """
+        weight, bias, rectify = self.finish
         if self.cuts:
-            self._run_by_columns(images, weight, maps, bias, other, rectify)
+            self._run_by_columns(images, maps, other)
             return
 
         def piece(i: int) -> None:
@@ -105,9 +121,8 @@ class FusedConvolution:
 
         parallel_for(len(self.blocks), piece)
 
-    def _run_by_columns(
-        self, images: Array, weight: Array, maps: Array, bias: Array, other: Array | None, rectify: bool
-    ) -> None:
+    def _run_by_columns(self, images: Array, maps: Array, other: Array | None) -> None:
+        weight, bias, rectify = self.finish
         with Loans() as loans:
             target, matrix = _rows(maps, loans), self.im2col[0].matrix(images, loans)
             added = None if other is None else _rows_of(other, loans)
@@ -122,15 +137,72 @@ class FusedConvolution:
             _give_back(target, maps)
 
 
-class FusedDepthwise:
-    """A depthwise convolution; `run` is that of FusedConvolution, with the weights as DepthwiseProduct takes them."""
+class TiledConvolution:
+    """A FusedConvolution by compiled tiles, with the weights packed once.
 
-    def __init__(self, product: DepthwiseProduct) -> None:
-        self.product = product
+    The pieces are rows of the maps where the images take more memory than the weights, else columns: so each thread
+    reads a part of the larger.
+    """
 
-    def run(
-        self, images: Array, weight: Array, maps: Array, bias: Array, other: Array | None = None, rectify: bool = False
+    def __init__(
+        self, window: Window, images: Sequence[int], maps: Sequence[int], finish: Finish, group: int = 1
     ) -> None:
+        self.sights, self.bias = Sights(window, images[1:-1], maps[1:-1]), finish.bias
+        dtype, channels, outputs = finish.weight.dtype, images[-1] // group, maps[-1] // group
+        panel, taps = panel_width(dtype), np.arange(prod(window.kernel), dtype=np.int32)
+        filters = np.array(finish.weight, order="C").reshape(len(taps), channels, maps[-1])
+        groups = [
+            (slice(g * channels, (g + 1) * channels), slice(g * outputs, (g + 1) * outputs)) for g in range(group)
+        ]
+        with Loans() as loans:
+            packed = [pack(filters[..., columns], taps, loans).copy() for _, columns in groups]
+        products = prod(maps) * channels * len(taps)
+        pieces = max(1 + (products > WORTH_SHARING), min(MOST_PIECES, products // PIECE_PRODUCTS))
+        by_columns = prod(images) < finish.weight.size and outputs >= pieces * panel
+        bands = max(pieces, (prod(images) + prod(maps)) * dtype.itemsize // BLOCK_BYTES)
+        blocks = _cut_rows(maps[0], maps[1], 1 if by_columns else bands)
+        cuts = slices(len(packed[0]), pieces if by_columns else 1)
+        self.pieces = [
+            (block, channels, _columns(columns, cut, panel), panels[cut])
+            for block in blocks
+            for (channels, columns), panels in zip(groups, packed, strict=True)
+            for cut in cuts
+        ]
+        self.rows_of_a_panel = max(ROWS, PANEL_BYTES // (channels * prod(window.stride) * dtype.itemsize))
+        self.least = 0.0 if finish.rectify else -np.inf
+
+    def run(self, images: Array, maps: Array, other: Array | None = None) -> None:
+        """As FusedConvolution's."""
+        loops = compiled(maps.dtype)
+
+        def piece(i: int) -> None:
+            block, channels, columns, packed = self.pieces[i]
+            with Loans() as loans:
+                target, start = result[block.place][..., columns], begun[block.place][..., columns]
+                source, table = self.sights.windows(images[block.images][..., channels], target, block.rows, loans)
+                starts = self.sights.places(source, start, block.rows)
+                loops.gathered_product(
+                    source, table.rows, table.steps, packed, start, starts, other is not None,
+                    self.bias[columns], target, table.places, self.least, self.rows_of_a_panel,
+                )  # fmt: skip
+
+        with Loans() as outer:
+            result = maps if _side_by_side(maps) else outer.take(maps.shape, maps.dtype)
+            begun = result if other is None else other if _side_by_side(other) else copied(other, outer)
+            parallel_for(len(self.pieces), piece)
+            if result is not maps:  # a pinned blob's, which lie in C order
+                np.copyto(maps, result)
+
+
+class FusedDepthwise:
+    """A depthwise convolution; `run` is that of FusedConvolution, the weights are as DepthwiseProduct takes them."""
+
+    def __init__(self, product: DepthwiseProduct, finish: Finish) -> None:
+        self.product, self.finish = product, finish
+
+    def run(self, images: Array, maps: Array, other: Array | None = None) -> None:
+        weight, bias, rectify = self.finish
+
         def piece(i: int) -> None:
             block = self.product.blocks[i]
             out = maps[block.place]
@@ -141,6 +213,16 @@ class FusedDepthwise:
                 _give_back(target, out)
 
         parallel_for(len(self.product.blocks), piece)
+
+
+def _columns(of: slice, panels: slice, panel: int) -> slice:
+    """The columns of some panels of a group's."""
+    return slice(of.start + panels.start * panel, min(of.stop, of.start + panels.stop * panel))
+
+
+def _side_by_side(array: Array) -> bool:
+    """Whether the channels of a pixel are, in memory."""
+    return bool(array.strides[-1] == array.itemsize)
 
 
 def finish(rows: Array, bias: Array, other: Array | None, rectify: bool) -> None:

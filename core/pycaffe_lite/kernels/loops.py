@@ -160,75 +160,6 @@ def col2im(
                             pixels[c] += taps[c]
 
 
-@declared(IMAGES, "T[:,:,::1]", IMAGES, SIX)
-def depthwise_forward(
-    images: Array, weight: Array, maps: Array, top: int, left: int, sh: int, sw: int, dh: int, dw: int
-) -> None:
-    """maps = sum over the taps of pixel * weight, for each channel."""
-    height, width, channels = images.shape[1:]
-    kh, kw = weight.shape[:2]
-    for n in range(maps.shape[0]):
-        for y in range(maps.shape[1]):
-            row = top + y * sh
-            first, last = max(0, -(row // dh)), min(kh, (height - 1 - row) // dh + 1)
-            for x in range(maps.shape[2]):
-                column = left + x * sw
-                total = maps[n, y, x]
-                total[:] = 0
-                for i in range(first, last):
-                    for j in range(max(0, -(column // dw)), min(kw, (width - 1 - column) // dw + 1)):
-                        pixel, factor = images[n, row + i * dh, column + j * dw], weight[i, j]
-                        for c in range(channels):
-                            total[c] += pixel[c] * factor[c]
-
-
-@declared(IMAGES, "T[:,:,::1]", IMAGES, SIX)
-def depthwise_backward(
-    maps: Array, weight: Array, images: Array, top: int, left: int, sh: int, sw: int, dh: int, dw: int
-) -> None:
-    """images = sum over the windows that see a pixel of map * weight."""
-    height, width, channels = images.shape[1:]
-    kh, kw = weight.shape[:2]
-    images[:] = 0
-    for n in range(maps.shape[0]):
-        for y in range(maps.shape[1]):
-            row = top + y * sh
-            first, last = max(0, -(row // dh)), min(kh, (height - 1 - row) // dh + 1)
-            for x in range(maps.shape[2]):
-                column = left + x * sw
-                value = maps[n, y, x]
-                for i in range(first, last):
-                    for j in range(max(0, -(column // dw)), min(kw, (width - 1 - column) // dw + 1)):
-                        pixel, factor = images[n, row + i * dh, column + j * dw], weight[i, j]
-                        for c in range(channels):
-                            pixel[c] += value[c] * factor[c]
-
-
-@declared(IMAGES, IMAGES, "T[:,:,::1]", SIX)
-def depthwise_gradient(
-    images: Array, maps: Array, total: Array, top: int, left: int, sh: int, sw: int, dh: int, dw: int
-) -> None:
-    """total = sum over the windows of pixel * map, row by row of the maps, so that no sum is long."""
-    height, width, channels = images.shape[1:]
-    kh, kw = total.shape[:2]
-    total[:] = 0
-    sums = np.empty_like(total)
-    for n in range(maps.shape[0]):
-        for y in range(maps.shape[1]):
-            row = top + y * sh
-            first, last = max(0, -(row // dh)), min(kh, (height - 1 - row) // dh + 1)
-            sums[:] = 0
-            for x in range(maps.shape[2]):
-                column = left + x * sw
-                value = maps[n, y, x]
-                for i in range(first, last):
-                    for j in range(max(0, -(column // dw)), min(kw, (width - 1 - column) // dw + 1)):
-                        pixel, place = images[n, row + i * dh, column + j * dw], sums[i, j]
-                        for c in range(channels):
-                            place[c] += pixel[c] * value[c]
-            total += sums
-
-
 # -- channels: matrices whose rows meet vectors that have one value for each channel -----------------------------------
 
 
@@ -492,3 +423,40 @@ def finish(
             for c in range(channels):
                 value = row[c] + bias[c]
                 row[c] = lowest if value < lowest else value
+
+
+# -- boxes: xmin, ymin, xmax, ymax, the best first ---------------------------------------------------------------------
+
+
+@declared(MATRIX, VECTOR, VECTOR, "int64[::1], int64[::1], int64, float64, float64")
+def suppress(
+    boxes: Array, areas: Array, limit: Array, kept: Array, counts: Array, until: int, eta: float, ends: float
+) -> None:
+    """Each box goes that shares more than the limit of its union with one in `kept`; the others are added to it.
+
+    Args:
+        limit: one number, which each box that stays multiplies by `eta` while it is above 0.5.
+        counts: how many are in `kept`, and the box to begin with; both are moved on.
+        until: the box to end before.
+        ends: added to the sides of what two boxes share.
+    """
+    zero, more, shrink = boxes.dtype.type(0), boxes.dtype.type(ends), boxes.dtype.type(eta)
+    count, most = counts[0], limit[0]
+    for i in range(counts[1], until):
+        box, area = boxes[i], areas[i]
+        stays = True
+        for k in range(count):
+            other = boxes[kept[k]]
+            # What is not a number makes no comparison true, as in NumPy's kernel.
+            width = np.minimum(box[2], other[2]) - np.maximum(box[0], other[0]) + more
+            height = np.minimum(box[3], other[3]) - np.maximum(box[1], other[1]) + more
+            shared = np.maximum(width, zero) * np.maximum(height, zero)
+            if shared / (areas[kept[k]] + area - shared) > most:
+                stays = False
+                break
+        if stays:
+            kept[count] = i
+            count += 1
+            if most > 0.5:
+                most *= shrink
+    counts[0], counts[1], limit[0] = count, until, most

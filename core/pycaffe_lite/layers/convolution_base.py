@@ -13,6 +13,7 @@ from pycaffe_lite.blob import Array, Blob
 from pycaffe_lite.kernels.convolution import ConvolutionProduct, WindowProduct
 from pycaffe_lite.kernels.copying import view_as
 from pycaffe_lite.kernels.depthwise import DepthwiseProduct, is_depthwise
+from pycaffe_lite.kernels.direct import DirectProduct
 from pycaffe_lite.layers.window_base import WindowLayer
 
 
@@ -79,7 +80,8 @@ class ConvolutionBase(WindowLayer):
         if is_depthwise(self.window, image[-1], maps[-1], self.group):
             self.product = DepthwiseProduct(self.window, image, maps, self.dtype)
         else:
-            self.product = WindowProduct(self.window, image, maps, self.dtype, self.group)
+            kind = DirectProduct if len(self.window.kernel) == 2 else WindowProduct
+            self.product = kind(self.window, image, maps, self.dtype, self.group)
 
     def _checked_sizes(self, shape: Sequence[int]) -> tuple[int, ...]:
         """The lengths of the top's spatial axes.

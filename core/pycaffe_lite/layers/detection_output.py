@@ -99,8 +99,8 @@ class DetectionOutput(Layer):
         if self.param.variance_encoded_in_target:
             variances = None
         batch, count = location.shape[0], len(priors)
-        # One of the axes is 1 where all classes of a prior share a location.
-        codes = location.data.reshape(batch, count, -1, 4).transpose(0, 2, 1, 3)
+        places = 1 if self.param.share_location else self.classes
+        codes = location.data.reshape(batch, count, places, 4).transpose(0, 2, 1, 3)
         scores = np.ascontiguousarray(score.data.reshape(batch, count, self.classes).transpose(0, 2, 1))
         rows = [self._detect(i, self._boxes(codes[i], priors, variances), scores[i]) for i in range(batch)]
         found = np.concatenate(rows) if rows else np.zeros((0, 7))

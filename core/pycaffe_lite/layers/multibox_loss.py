@@ -79,8 +79,13 @@ class MultiBoxLoss(LossLayer):
             raise self.error(f"expected do_neg_mining to agree with mining_type {name}; leave the older one out.")
         if self.mining != NONE and not param.share_location:
             raise self.error("expected share_location: true with mining, got false; write mining_type: NONE.")
-        if param.map_object_to_agnostic and self.classes != 2:
-            raise self.error(f"expected num_classes: 2 with map_object_to_agnostic, got {self.classes}.")
+        if param.map_object_to_agnostic and (self.classes != 2 or self.background != 0):
+            raise self.error(
+                "expected num_classes: 2 and background_label_id: 0 with map_object_to_agnostic, got "
+                f"{self.classes} and {self.background}."
+            )
+        if not 0 <= param.neg_pos_ratio < np.inf:
+            raise self.error(f"expected a neg_pos_ratio of 0 or more, got {param.neg_pos_ratio:g}.")
         self.normalization = read_normalization(self.layer_param.loss_param)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -97,7 +102,8 @@ class MultiBoxLoss(LossLayer):
         self.priors, variances = read_priors(self, bottom[2], CORNER)
         assert variances is not None
         self.variances = variances
-        locations = bottom[0].data.reshape(self.batch, self.count, -1, 4)
+        places = 1 if self.param.share_location else self.classes
+        locations = bottom[0].data.reshape(self.batch, self.count, places, 4)
         scores = bottom[1].data.reshape(self.batch, self.count, self.classes)
         objects = self._read_objects(bottom[3].data.reshape(-1, 8))
         if any(len(each.labels) for each in objects):
@@ -253,7 +259,7 @@ class MultiBoxLoss(LossLayer):
         positives = int(np.count_nonzero(found >= 0))
         if self.mining == MAX_NEGATIVE:
             candidates = np.flatnonzero((found == UNMATCHED) & (overlap < self.param.neg_overlap))
-            most = int(np.float32(positives) * np.float32(self.param.neg_pos_ratio))
+            most = int(min(np.float32(positives) * np.float32(self.param.neg_pos_ratio), self.count))
         else:
             positive, location, _ = self._location_losses(codes, found, objects, boxes)
             loss[positive] += location.sum(axis=1)

@@ -113,7 +113,9 @@ class Pooling(Layer):
             return ((getattr(param, square) if given[0] else default) or 0,) * axes
         lengths = tuple(int(length) for length in getattr(param, shape).dim)
         if len(lengths) != axes or min(lengths) < 0:
-            raise self.error(f"expected a {shape} with a dim for each of its {axes} spatial axes, got {list(lengths)}.")
+            raise self.error(
+                f"expected a {shape} with a dim of 0 or more for each of its {axes} spatial axes, got {list(lengths)}."
+            )
         return lengths
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:

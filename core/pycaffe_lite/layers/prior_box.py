@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
+from math import inf, sqrt
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class PriorBox(Layer):
         self._check_sizes()
         self.ratios = self._read_ratios()
         self.variances = [float(value) for value in param.variance] or [0.1]
-        if len(self.variances) not in (1, 4) or min(self.variances) <= 0:
+        if len(self.variances) not in (1, 4) or not all(value > 0 for value in self.variances):
             raise self.error(f"expected one variance or four, above 0, got {self.variances}.")
         self.image = self._sides("img_size", "img_h", "img_w")
         self.step = self._sides("step", "step_h", "step_w")
@@ -52,18 +52,18 @@ class PriorBox(Layer):
 
     def _check_sizes(self) -> None:
         least, most = list(self.param.min_size), list(self.param.max_size)
-        if not least or min(least) <= 0:
+        if not least or not all(0 < size < inf for size in least):
             raise self.error(f"expected prior_box_param {{ min_size: … }} above 0, got {least or 'none'}.")
         if most and len(most) != len(least):
             raise self.error(f"expected as many max_size as min_size, or none, got {len(most)} and {len(least)}.")
         for low, high in zip(least, most, strict=False):
-            if not high > low:
+            if not low < high < inf:
                 raise self.error(f"expected a max_size greater than its min_size {low:g}, got {high:g}.")
 
     def _read_ratios(self) -> list[float]:
         ratios = [1.0]
         for ratio in self.param.aspect_ratio:
-            if not ratio > 0:
+            if not 0 < ratio < inf:
                 raise self.error(f"expected an aspect_ratio above 0, got {ratio:g}.")
             if all(abs(ratio - other) >= SAME for other in ratios):
                 ratios += [ratio, 1 / ratio] if self.param.flip else [ratio]
@@ -80,7 +80,7 @@ class PriorBox(Layer):
         if not once and not any(twice):
             return None
         sides = [float(getattr(param, name)) for name in ((both, both) if once else (height, width))]
-        if min(sides) <= 0:
+        if not all(0 < side < inf for side in sides):
             raise self.error(f"expected {both} above 0, got {sides}.")
         return sides[0], sides[1]
 

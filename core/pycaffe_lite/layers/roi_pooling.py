@@ -109,7 +109,8 @@ class ROIPooling(Layer):
             for column, (begin, end) in enumerate(zip(lefts, rights, strict=True)):
                 if below <= above or end <= begin:
                     continue
-                best = x[above:below, begin:end].reshape(-1, len(channels)).argmax(axis=0)
+                part = x[above:below, begin:end]
+                best = part.reshape(part.shape[0] * part.shape[1], len(channels)).argmax(axis=0)
                 rows, columns = above + best // (end - begin), begin + best % (end - begin)
                 inside = (rows <= last_row) & (columns <= last_column)
                 dx[rows[inside], columns[inside], channels[inside]] += dy[row, column][inside]

@@ -49,6 +49,8 @@ class SegNetUpsample(Layer):
         self.scales = tuple(getattr(param, name) if param.HasField(name) else both for name in ("scale_h", "scale_w"))
         self.cut = (param.pad_out_h, param.pad_out_w)
         if self.size is not None:
+            if min(self.size) < 1:
+                raise self.error(f"expected upsample_h and upsample_w of 1 or more, got {list(self.size)}.")
             return
         if min(self.scales) < 1:
             raise self.error(f"expected a scale of 1 or more in upsample_param, got {list(self.scales)}.")

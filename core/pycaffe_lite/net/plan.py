@@ -18,9 +18,10 @@ from typing import NamedTuple
 import numpy as np
 
 from pycaffe_lite.blob import Blob
+from pycaffe_lite.kernels.choice import compiled
 from pycaffe_lite.kernels.copying import parts
 from pycaffe_lite.kernels.depthwise import DepthwiseProduct
-from pycaffe_lite.kernels.fused import FusedConvolution, FusedDepthwise
+from pycaffe_lite.kernels.fused import Finish, FusedConvolution, FusedDepthwise, TiledConvolution
 from pycaffe_lite.layers.batch_norm import BatchNorm
 from pycaffe_lite.layers.concat import Concat
 from pycaffe_lite.layers.contract import Layer
@@ -61,14 +62,18 @@ class Joined:
         layer, product = self.layer, self.layer.product
         factor, shift = _folded(self.nodes, layer.outputs)
         weight = layer.weight()
-        self.weight = weight if (factor == 1).all() else (weight * factor).astype(layer.dtype)
         bias = layer.blobs[1].data if len(layer.blobs) > 1 else 0
-        self.bias = (bias * factor + shift).astype(layer.dtype)
+        finish = Finish(
+            weight if (factor == 1).all() else (weight * factor).astype(layer.dtype),
+            (bias * factor + shift).astype(layer.dtype),
+            self.rectify,
+        )
         if isinstance(product, DepthwiseProduct):
-            self.kernel: FusedConvolution | FusedDepthwise = FusedDepthwise(product)
-        else:
-            images, maps = (layer.images(blob.data).shape for blob in (self.bottom, self.nodes[0].tops[0]))
-            self.kernel = FusedConvolution(layer.window, images, maps, layer.dtype, layer.group)
+            self.kernel: FusedConvolution | TiledConvolution | FusedDepthwise = FusedDepthwise(product, finish)
+            return
+        kind = FusedConvolution if compiled(layer.dtype) is None else TiledConvolution
+        images, maps = (layer.images(blob.data).shape for blob in (self.bottom, self.nodes[0].tops[0]))
+        self.kernel = kind(layer.window, images, maps, finish, layer.group)
 
     def forward(self) -> float:
         """What all of the layers do; a bottom of another shape than before is a new one to cut."""
@@ -78,9 +83,7 @@ class Joined:
             self._prepare()
         images, other = self.layer.images, self.other
         added = None if other is None else images(other.data)
-        self.kernel.run(
-            images(self.bottom.data), self.weight, images(self.top.data), self.bias, added, rectify=self.rectify
-        )
+        self.kernel.run(images(self.bottom.data), images(self.top.data), added)
         return 0.0
 
 
@@ -163,12 +166,17 @@ def plan(nodes: Sequence[Node], kept: Collection[Blob]) -> Plan:
             steps.append(step)
             written.append(step.top)
         elif _joins_channels(node):
-            changed = any(node.tops[0] in after.tops for after in nodes[i + 1 :])
+            changed = any(node.tops[0] in after.tops and not _does_nothing(after) for after in nodes[i + 1 :])
             steps.append(InPlace(node, [] if changed else [blob for blob in node.bottoms if blob in written]))
-        elif not (isinstance(node.layer, Dropout) and node.works_in_place and node.layer.phase == TEST):
+        elif not _does_nothing(node):
             steps.append(node)
     parameters = [(blob, blob.data) for node in nodes if node in taken for blob in node.layer.blobs]
     return Plan(steps, list(dict.fromkeys(gone)), parameters)
+
+
+def _does_nothing(node: Node) -> bool:
+    """Whether it is a Dropout that leaves its blob as it is."""
+    return isinstance(node.layer, Dropout) and node.works_in_place and node.layer.phase == TEST
 
 
 def _is_plain_convolution(node: Node) -> bool:

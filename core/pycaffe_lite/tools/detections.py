@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,15 +71,25 @@ def detection_kind(net: Net) -> str:
     Raises:
         CaffeError: it is neither.
     """
+    kind = _kind(net)
+    if kind is None:
+        raise CaffeError(
+            f'Net "{net.name}": expected one that finds boxes, with a DetectionOutput at its end, or with an input '
+            f"im_info and blobs {', '.join(REGIONS)}; its outputs are {', '.join(net.outputs) or 'none'}."
+        )
+    return kind
+
+
+def finds_boxes(net: Net) -> bool:
+    """Whether the net is one of a `detection_kind`."""
+    return _kind(net) is not None
+
+
+def _kind(net: Net) -> str | None:
     last = [node for node in net.nodes if node.layer.layer_param.type == "DetectionOutput"]
     if last and last[-1].top_names[0] in net.outputs:
         return "ssd"
-    if "im_info" in net.inputs and all(name in net.blobs for name in REGIONS):
-        return "regions"
-    raise CaffeError(
-        f'Net "{net.name}": expected one that finds boxes, with a DetectionOutput at its end, or with an input im_info '
-        f"and blobs {', '.join(REGIONS)}; its outputs are {', '.join(net.outputs) or 'none'}."
-    )
+    return "regions" if "im_info" in net.inputs and all(name in net.blobs for name in REGIONS) else None
 
 
 def image_input(net: Net) -> str:
@@ -110,7 +120,9 @@ def find_boxes(
     shortest: int = SHORTEST,
     longest: int = LONGEST,
 ) -> list[Found]:
-    """The boxes that a net finds, by falling score.
+    """The boxes that a net finds, by falling score; those with a corner that is no number are left out.
+
+    The image goes through the net by itself, whatever batch the net's text has.
 
     Args:
         net: of either kind, see `detection_kind`.
@@ -119,8 +131,9 @@ def find_boxes(
         shortest, longest: to which sides an image is scaled for Faster R-CNN, in pixels; the second is never exceeded.
     """
     find = _ssd if detection_kind(net) == "ssd" else _regions
-    found = find(net, image, prepare, threshold, (shortest, longest))
-    return sorted(found, key=lambda each: -each.score)
+    with np.errstate(over="ignore", invalid="ignore"):  # weights of any kind
+        found = find(net, image, prepare, threshold, (shortest, longest))
+    return sorted((each for each in found if np.isfinite(each).all()), key=lambda each: -each.score)
 
 
 def _ssd(net: Net, image: Array, prepare: Preparation, threshold: float, sides: tuple[int, int]) -> list[Found]:
@@ -144,22 +157,37 @@ def _regions(net: Net, image: Array, prepare: Preparation, threshold: float, sid
     scale = min(sides[0] / min(height, width), sides[1] / max(height, width))
     high, wide = max(round(height * scale), 1), max(round(width * scale), 1)
     net.blobs[name].reshape(1, image.shape[0], high, wide)
+    if net.blobs["im_info"].count != 3:
+        shape = list(net.blobs["im_info"].shape)
+        raise CaffeError(f'Net "{net.name}": expected an im_info of height, width and scale, 1 x 3, got shape {shape}.')
     net.reshape()
     info = np.array([high, wide, scale], np.float32).reshape(net.blobs["im_info"].shape)
     given: dict[str, Any] = {name: prepare(image, high, wide)[None], "im_info": info}
-    values = net.forward(REGIONS, **given)
-    rois = values["rois"].reshape(-1, 5)[:, 1:] / np.float32(scale)
-    scores = values["cls_prob"].reshape(len(rois), -1)
-    shifts = values["bbox_pred"].reshape(len(rois), -1, 4)
+    rois, scores, shifts = _region_rows(net, net.forward(REGIONS, **given))
+    rois = rois / np.float32(scale)
     # A box in pixels ends one before where its width does; the predicted ends are taken as they come.
     boxes = decode(shifts, (rois + np.array([0, 0, 1, 1], rois.dtype))[:, None], None, CENTER_SIZE)
     boxes = np.clip(boxes, 0, np.array([width - 1, height - 1] * 2, boxes.dtype))
     found = []
     for label in range(1, scores.shape[1]):
-        # R-FCN's shifts are the same for all classes but the background.
+        # R-FCN's shifts are the background's, and those of all other classes.
         own = boxes[:, label if boxes.shape[1] == scores.shape[1] else -1]
         candidates = np.flatnonzero(scores[:, label] >= threshold)
         order = candidates[best_first(scores[candidates, label])]
         for i in order[suppress(own[order], OVERLAP, ends=1)]:
             found.append(Found(label, float(scores[i, label]), *map(float, own[i])))
     return found
+
+
+def _region_rows(net: Net, values: Mapping[str, Array]) -> tuple[Array, Array, Array]:
+    """Boxes R x 4, scores R x classes, and shifts R x classes x 4, or R x 2 x 4, of what a net has made of REGIONS."""
+    rois, scores, shifts = (values[name] for name in REGIONS)
+    count, classes = rois.size // 5, net.blobs["cls_prob"].shape[1]
+    if rois.size == 5 * count and scores.size == classes * count and shifts.size in (4 * classes * count, 8 * count):
+        each = 2 if shifts.size == 8 * count else classes
+        return rois.reshape(count, 5)[:, 1:], scores.reshape(count, classes), shifts.reshape(count, each, 4)
+    shapes = ", ".join(f"{name} {list(values[name].shape)}" for name in REGIONS)
+    raise CaffeError(
+        f'Net "{net.name}": expected rois R x 5, cls_prob R x classes, and bbox_pred R x 4 for each class or R x 8 for '
+        f"all, got {shapes}."
+    )

@@ -76,10 +76,10 @@ def _is_binary(path: str) -> bool:
 
 
 def _read_binary(path: str) -> NetParameter:
-    read_weights(path)  # tells what is wrong with a file, where protobuf only says that something is
+    contents: list[bytes] = []
+    read_weights(path, contents.append)  # tells what is wrong with a file, where protobuf only says that something is
     try:
-        with open(path, "rb") as file:
-            net = NetParameter.FromString(file.read())
+        net = NetParameter.FromString(contents[0])
     except (DecodeError, UnicodeDecodeError):
         raise FileError(
             f"{path}: expected a net of Caffe's own schema, got one that a fork of Caffe wrote; "

@@ -73,6 +73,17 @@ for name, fields, top in (
         )
     )
 
+add(
+    Case(
+        text=one("Upsample", bottoms=2),
+        bottoms=((1, 2, 1, 2), values([[[[3, 3]], [[0, 5]]]])),
+        tops=((1, 2, 2, 4),),
+        name="mask-repeated",
+        differentiable=(0,),
+        is_derivative=False,
+    )
+)
+
 # -- arithmetic ----------------------------------------------------------------------------------------------
 
 add(Case(text=one("ReLU6"), bottoms=(uniform(IMAGE, -2, 8),), tops=(IMAGE,)))
@@ -105,6 +116,13 @@ add(
         large=((9, 4, 40, 40),),
     )
 )
+for kind, name, fields, top in (
+    ("DepthwiseConvolution", "two-each", f"num_output: 8 group: 4 {CONVOLUTION}", (2, 8, 2, 3)),
+    ("DepthwiseConvolution", "dilation", "num_output: 4 group: 4 kernel_size: 2 dilation: 2", (2, 4, 2, 4)),
+    ("ConvolutionDepthwise", "dilation", "kernel_size: 2 dilation: 2 bias_term: false", (2, 4, 2, 4)),
+):
+    text = one(kind, f"convolution_param {{ {fields} }}")
+    add(Case(text=text, bottoms=(IMAGE,), tops=(top,), name=name))
 for name, fields, top in (
     ("zoom", "zoom_factor: 2", (2, 4, 7, 11)),
     ("shrink", "shrink_factor: 2", (2, 4, 2, 3)),
@@ -112,6 +130,7 @@ for name, fields, top in (
     ("one-place", "height: 1 width: 1", (2, 4, 1, 1)),
     ("same", "height: 4 width: 6", (2, 4, 4, 6)),
     ("cut", "height: 4 width: 7 pad_beg: -1 pad_end: -1", (2, 4, 4, 7)),
+    ("shrink-and-zoom", "shrink_factor: 3 zoom_factor: 2", (2, 4, 3, 3)),
 ):
     add(
         Case(
@@ -153,6 +172,17 @@ add(
         bottoms=(IMAGE,),
         tops=(IMAGE,),
         name="segnet-in-place",
+    )
+)
+
+add(
+    Case(
+        text=f'type: "BN" bottom: "a" top: "a" bn_param {{ {SEGNET} bn_mode: INFERENCE }}',
+        bottoms=(IMAGE,),
+        tops=(IMAGE,),
+        name="segnet-inference-in-place",
+        in_place_agrees=False,
+        is_derivative=False,
     )
 )
 
@@ -261,6 +291,21 @@ add(
 )
 add(
     Case(
+        text=one(
+            "CenterLoss",
+            'loss_weight: 2 center_loss_param { num_output: 3 axis: 2 center_filler { type: "gaussian" } }',
+            bottoms=2,
+        ),
+        bottoms=((2, 3, 4), labels((2, 3), 3)),
+        tops=((),),
+        name="centres",
+        differentiable=(),
+        differentiable_params=(0,),
+        is_derivative=False,
+    )
+)
+add(
+    Case(
         text=one("SegAccuracy", "seg_accuracy_param { ignore_label: 2 }", bottoms=2),
         bottoms=(IMAGE, labels((2, 1, 4, 6), 4)),
         tops=((1, 1, 1, 3),),
@@ -281,6 +326,22 @@ add(
         grow=(1,),
     )
 )
+for name, scale, boxes, true in (
+    ("scaled", 0.5, [[0, 1, 1, 11, 7], [1, 3, 0, 6, 2]], True),
+    ("turned-round", 1, [[0, 3, 2, 1, 1], [1, 0, 0, 3, 2]], False),
+):
+    text = one("ROIPooling", f"roi_pooling_param {{ pooled_h: 2 pooled_w: 2 spatial_scale: {scale} }}", bottoms=2)
+    add(
+        Case(
+            text=text,
+            bottoms=(IMAGE, values(boxes)),
+            tops=((2, 4, 2, 2),),
+            name=name,
+            differentiable=(0,),
+            grow=(1,),
+            is_derivative=true,
+        )
+    )
 add(
     Case(
         text=one("PSROIPooling", "psroi_pooling_param { spatial_scale: 0.5 output_dim: 3 group_size: 2 }", bottoms=2),
@@ -295,6 +356,19 @@ add(
         text=one("PriorBox", "prior_box_param { min_size: 6 max_size: 9 aspect_ratio: 2 }", bottoms=2),
         bottoms=((2, 4, 2, 3), (2, 3, 20, 30)),
         tops=((1, 2, 96),),
+        differentiable=(),
+    )
+)
+add(
+    Case(
+        text=one(
+            "PriorBox",
+            "prior_box_param { min_size: [4, 6] aspect_ratio: 3 flip: false clip: true variance: [1, 2, 3, 4] step: 8 "
+            "offset: 0 img_h: 20 img_w: 30 }",
+        ),
+        bottoms=((1, 4, 2, 3),),
+        tops=((1, 2, 96),),
+        name="each-parameter",
         differentiable=(),
     )
 )

@@ -137,7 +137,7 @@ def compare(net: Net, exported: Exported, inputs: Mapping[str, np.ndarray] | Non
     feed = {name: np.array(net.blobs[name].data, np.float32, order="C") for name in net.inputs}
     steep = _bottoms_of_steep(net, exported)
     names = {*exported.outputs.values(), *(value for values in steep.values() for value in values)}
-    results = run(_with_outputs(exported.model, names), feed, sorted(names))
+    results = run(with_outputs(exported.model, names), feed, sorted(names))
     wanted: list[tuple[str, str, np.ndarray]] = []
     for node, values in zip(net.nodes, exported.values, strict=True):
         with _replaced(node.bottoms, [results[value] for value in steep.get(id(node), ())]):
@@ -203,13 +203,13 @@ def _differing(model: Any, feed: Mapping[str, np.ndarray], wanted: list[tuple[st
     """The layers whose values differ, in order; those that folding has taken away are passed over."""
     there = {name for node in model.graph.node for name in node.output}
     names = [name for name in dict.fromkeys(value for _, value, _ in wanted) if name in there]
-    theirs, allowed = run(_with_outputs(model, names), feed, names), _allowed(model)
+    theirs, allowed = run(with_outputs(model, names), feed, names), _allowed(model)
     for layer, value, ours in wanted:
         if value in theirs and not difference(value, ours, theirs[value], allowed.get(value, 0.0)).agrees:
             yield layer
 
 
-def _with_outputs(model: Any, names: Collection[str]) -> Any:
+def with_outputs(model: Any, names: Collection[str]) -> Any:
     """A model that has these values among its outputs."""
     from onnx import TensorProto, helper
 
