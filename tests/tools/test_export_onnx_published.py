@@ -10,7 +10,7 @@ pytest.importorskip("onnxruntime")
 
 from pycaffe_lite.net import Net
 from pycaffe_lite.tools.export_onnx import Exported, export
-from pycaffe_lite.tools.export_onnx.compare import difference, run, with_outputs
+from pycaffe_lite.tools.export_onnx.compare import difference, run, tops_beside, with_outputs
 from rigs.published_nets import NETS, Published, drawn
 
 each = pytest.mark.parametrize("known", NETS.values(), ids=NETS)
@@ -18,31 +18,40 @@ each = pytest.mark.parametrize("known", NETS.values(), ids=NETS)
 Arrays = dict[str, np.ndarray]
 
 
-def both(net: Net, exported: Exported, given: Arrays) -> tuple[Arrays, Arrays]:
-    """The outputs that `Net.forward` gives and the tops of all layers, and what onnxruntime has for them.
+def both(net: Net, exported: Exported, given: Arrays, alone: bool) -> tuple[Arrays, Arrays]:
+    """What the layers' tops are, and what onnxruntime has for them.
 
-    Their names are those in the model; what folding has taken away is left out."""
-    made = {name for node in exported.model.graph.node for name in node.output}
+    Their names are those in the model; what folding has taken away is left out.
+
+    Args:
+        alone: whether the net has nothing of the model's, and the outputs are those of `Net.forward`; else layers whose
+            tops jump get the model's values.
+    """
+    names = [name for node in exported.model.graph.node for name in node.output]
     for name, values in given.items():
         net.blobs[name].reshape(*values.shape)
         net.blobs[name].data[...] = values
+    used = {*names} & {name for values in exported.values for name in values}
+    theirs = run(with_outputs(exported.model, used), given, sorted(used))
+    if not alone:
+        return {name: values for _, name, values in tops_beside(net, exported, {**given, **theirs})}, theirs
     ours = {}
-    for node, names in zip(net.nodes, exported.values, strict=True):
+    for node, values in zip(net.nodes, exported.values, strict=True):
         node.forward()
-        ours.update({name: blob.data.copy() for name, blob in zip(names, node.tops, strict=True) if name in made})
-    theirs = run(with_outputs(exported.model, ours), given, list(ours))
+        ours.update({name: blob.data.copy() for name, blob in zip(values, node.tops, strict=True)})
     ours.update((exported.outputs[blob], values.copy()) for blob, values in net.forward().items())
     return ours, theirs
 
 
-def check(text: str, opset: int, fold: bool, batch: int = 1) -> None:
+def check(text: str, opset: int, fold: bool, batch: int = 1, alone: bool = True) -> None:
     net = drawn(text)
     given = {name: np.repeat(net.blobs[name].data, batch, axis=0) for name in net.inputs}
     given["data"][1:] *= -1
     exported = export(net, opset, fold)
-    ours, theirs = both(net, exported, given)
-    for name, values in ours.items():
-        assert difference(name, values, theirs[name]).agrees, (name, difference(name, values, theirs[name]))
+    ours, theirs = both(net, exported, given, alone)
+    assert theirs.keys() >= set(exported.outputs.values())
+    for name, values in theirs.items():
+        assert difference(name, ours[name], values).agrees, (name, difference(name, ours[name], values))
     assert all(np.ptp(ours[name]) > 1e-3 for name in exported.outputs.values())
     if "detection_out" in ours:
         check_rows(ours["detection_out"], theirs["detection_out"], batch)
@@ -78,4 +87,5 @@ def test_boxes_of_two_images(name: str) -> None:
 @pytest.mark.slow
 @each
 def test_in_full(known: Published) -> None:
-    check((known.full or known.text)(), 13, False)
+    """Of SegNet's millions of windows some have two values that differ by rounding alone; either may be the maximum."""
+    check((known.full or known.text)(), 13, False, alone=known is not NETS["SegNet"])

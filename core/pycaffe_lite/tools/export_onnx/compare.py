@@ -138,11 +138,7 @@ def compare(net: Net, exported: Exported, inputs: Mapping[str, np.ndarray] | Non
     steep = _bottoms_of_steep(net, exported)
     names = {*exported.outputs.values(), *(value for values in steep.values() for value in values)}
     results = run(with_outputs(exported.model, names), feed, sorted(names))
-    wanted: list[tuple[str, str, np.ndarray]] = []
-    for node, values in zip(net.nodes, exported.values, strict=True):
-        with _replaced(node.bottoms, [results[value] for value in steep.get(id(node), ())]):
-            node.forward()
-        wanted += [(node.name, value, blob.data.copy()) for value, blob in zip(values, node.tops, strict=True) if value]
+    wanted = tops_beside(net, exported, results)
     allowed = _allowed(exported.model)
     outputs = [
         difference(name, net.blobs[name].data, results[new], allowed.get(new, 0.0))
@@ -151,6 +147,23 @@ def compare(net: Net, exported: Exported, inputs: Mapping[str, np.ndarray] | Non
     if all(output.agrees for output in outputs):
         return Comparison(outputs)
     return Comparison(outputs, next(_differing(exported.model, feed, wanted), ""))
+
+
+def tops_beside(net: Net, exported: Exported, values: Mapping[str, np.ndarray]) -> list[tuple[str, str, np.ndarray]]:
+    """Runs a net layer by layer, those whose tops jump on the model's own values.
+
+    Args:
+        values: of the model, by name; among them those of the bottoms of such layers.
+
+    Returns:
+        for each top the layer, its name in the model, and the net's own value.
+    """
+    steep, tops = _bottoms_of_steep(net, exported), []
+    for node, names in zip(net.nodes, exported.values, strict=True):
+        with _replaced(node.bottoms, [values[name] for name in steep.get(id(node), ())]):
+            node.forward()
+        tops += [(node.name, name, blob.data.copy()) for name, blob in zip(names, node.tops, strict=True) if name]
+    return tops
 
 
 def _bottoms_of_steep(net: Net, exported: Exported) -> dict[int, list[str]]:
