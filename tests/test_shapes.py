@@ -184,8 +184,9 @@ def test_segment_takes_the_net(pictures: Path, tmp_path: Path) -> None:
 def typed(folder: str) -> list[str]:
     """The commands of a README, but for the installation."""
     text = (ROOT / "configs" / folder / "README.md").read_text(encoding="utf-8")
-    found = re.findall(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [line for block in found for line in block.splitlines() if not line.startswith("pip ")]
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    plain = [line for language, block in found if not language for line in block.splitlines()]
+    return [line for line in plain if not line.startswith("pip ")]
 
 
 def run(line: str) -> list[str]:

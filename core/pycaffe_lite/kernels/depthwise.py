@@ -73,7 +73,7 @@ class DepthwiseProduct(ConvolutionProduct):
 
     # -- gather and the weights' gradient --------------------------------------------------------------------
 
-    def _loops(self, *arrays: Array) -> Any:
+    def loops(self, *arrays: Array) -> Any:
         """The compiled loops, for two axes, one map channel for each image channel, and pixels whose channels lie
         side by side in these arrays."""
         side_by_side = all(a.size and a.strides[-1] == a.itemsize for a in arrays)
@@ -81,7 +81,7 @@ class DepthwiseProduct(ConvolutionProduct):
         return compiled(self.dtype) if side_by_side and plain else None
 
     def gather_block(self, images: Array, weight: Array, out: Array, rows: Span) -> None:
-        if loops := self._loops(images, out):
+        if loops := self.loops(images, out):
             with Loans() as loans:
                 source, table = self.sights.windows(images, out, rows, loans)
                 loops.gathered_channels(
@@ -135,7 +135,7 @@ class DepthwiseProduct(ConvolutionProduct):
 
         Large kernels would need much memory for that; but they have long sums anyway.
         """
-        if loops := self._loops(images):
+        if loops := self.loops(images):
             with Loans() as loans:
                 diff = dense(maps, loans)
                 source, table = self.sights.windows(images, diff, rows, loans)
@@ -166,7 +166,7 @@ class DepthwiseProduct(ConvolutionProduct):
         The pixels of a stride see the same windows, each with taps of its own: so this too is a filter over the map,
         whose result at a place is a whole stride of pixels. It has kernel / stride taps, rounded up.
         """
-        if loops := self._loops(maps, images):
+        if loops := self.loops(maps, images):
             nothing = np.zeros(self.map_channels, self.dtype)
             with Loans() as loans:
                 source, parts, complete = self.sights.pixels(maps, images, pixels, loans)

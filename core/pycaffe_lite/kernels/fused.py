@@ -27,13 +27,18 @@ from pycaffe_lite.kernels.tiles import BLOCK_BYTES as PANEL_BYTES
 from pycaffe_lite.kernels.tiles import ROWS, panel_width
 from pycaffe_lite.kernels.windows import Im2col, Window
 from pycaffe_lite.memory import Loans
-from pycaffe_lite.parallel import parallel_for, slices
+from pycaffe_lite.parallel import one_by_one, parallel_for, slices
 
 WORTH_SHARING, PIECE_PRODUCTS, MOST_PIECES = 5_000_000, 25_000_000, 16
 """Multiplications that make two pieces of a product, and of each piece where there are more.
 
 Handing a piece over takes a tenth of a millisecond: on two cores 196 x 512 x 512 takes 0.98 ms in two pieces, 1.31 in
 four, 1.41 in one. SqueezeNet 1.1 takes 14 to 16 ms with this bound on sharing, 18 to 22 with 2 million.
+"""
+
+TILES_WORTH_SHARING = 20_000_000
+"""The same for compiled tiles, which are over so soon that fewer take longer in two pieces: 2.6 million of a depthwise
+convolution 0.57 ms on one thread and 0.94 on two, 13 million 0.40 and 0.42, 28 million 0.65 and 0.53.
 """
 
 BLOCK_BYTES = 1 << 20
@@ -157,7 +162,7 @@ class TiledConvolution:
         with Loans() as loans:
             packed = [pack(filters[..., columns], taps, loans).copy() for _, columns in groups]
         products = prod(maps) * channels * len(taps)
-        pieces = max(1 + (products > WORTH_SHARING), min(MOST_PIECES, products // PIECE_PRODUCTS))
+        pieces = max(1 + (products > TILES_WORTH_SHARING), min(MOST_PIECES, products // PIECE_PRODUCTS))
         by_columns = prod(images) < finish.weight.size and outputs >= pieces * panel
         bands = max(pieces, (prod(images) + prod(maps)) * dtype.itemsize // BLOCK_BYTES)
         blocks = _cut_rows(maps[0], maps[1], 1 if by_columns else bands)
@@ -199,9 +204,28 @@ class FusedDepthwise:
 
     def __init__(self, product: DepthwiseProduct, finish: Finish) -> None:
         self.product, self.finish = product, finish
+        self.filters = np.array(finish.weight, order="C").reshape(-1, product.map_channels)
+        last = product.blocks[-1] if product.blocks else None
+        windows = 0 if last is None else last.images.stop * product.heights[1] * product.sights.maps[1]
+        few = windows * self.filters.size < TILES_WORTH_SHARING
+        self.each = one_by_one if few else parallel_for
 
     def run(self, images: Array, maps: Array, other: Array | None = None) -> None:
+        """As FusedConvolution's."""
         weight, bias, rectify = self.finish
+        begun = maps if other is None else other
+        loops = self.product.loops(images, maps, begun)
+
+        def by_tiles(i: int) -> None:
+            block = self.product.blocks[i]
+            target, start = maps[block.place], begun[block.place]
+            with Loans() as loans:
+                source, table = self.product.sights.windows(images[block.images], target, block.rows, loans)
+                starts = self.product.sights.places(source, start, block.rows)
+                loops.gathered_channels(
+                    source, table.rows, table.shifts, self.filters, start, starts, other is not None, bias,
+                    target, table.places, 0.0 if rectify else -np.inf,
+                )  # fmt: skip
 
         def piece(i: int) -> None:
             block = self.product.blocks[i]
@@ -212,7 +236,10 @@ class FusedDepthwise:
                 finish(target, bias, None if other is None else _rows_of(other[block.place], loans), rectify)
                 _give_back(target, out)
 
-        parallel_for(len(self.product.blocks), piece)
+        if loops is None:
+            parallel_for(len(self.product.blocks), piece)
+        else:
+            self.each(len(self.product.blocks), by_tiles)
 
 
 def _columns(of: slice, panels: slice, panel: int) -> slice:
