@@ -11,7 +11,7 @@ import pytest
 
 from pycaffe_lite import log
 from pycaffe_lite.errors import CaffeError
-from pycaffe_lite.kernels import choice
+from pycaffe_lite.kernels import choice, tiles
 
 FLOAT = np.dtype(np.float32)
 
@@ -53,6 +53,7 @@ def test_a_numba_that_fails_is_warned_of_and_numpy_does_the_work(monkeypatch: py
 
     broken.njit = njit  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "numba", broken)
+    monkeypatch.setattr(tiles, "use_vectors", lambda: None)  # which needs more of numba than there is here
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     lines: list[str] = []
     monkeypatch.setattr(log, "_write", lines.append)
