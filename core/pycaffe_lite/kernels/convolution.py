@@ -65,6 +65,13 @@ class Block(NamedTuple):
     place: tuple[slice, ...]
 
 
+def cut_rows(batch: int, rows: int, pieces: int) -> list[Block]:
+    """About so many blocks of whole images, or of rows of one image, over two axes."""
+    bands = -(-pieces // max(1, batch))
+    groups = slices(batch, batch if bands > 1 else max(1, pieces)) if batch else []
+    return [Block(images, (band.start, band.stop), (images, band)) for images in groups for band in slices(rows, bands)]
+
+
 class ConvolutionProduct(ABC):
     """What a Convolution and a Deconvolution compute; the subclasses compute it of one block.
 
@@ -74,6 +81,7 @@ class ConvolutionProduct(ABC):
         dtype: of the values.
 
     Attributes:
+        products: multiplications of one of the three products.
         weight_shape: how the weights are to be handed in; their memory is KH x KW x C/group x map channels.
         blocks: rows of windows; each is one step of a product.
         chunks: image rows that are set on their own: whole images, parts of them where there are only a few.
@@ -91,9 +99,9 @@ class ConvolutionProduct(ABC):
         self._plans: dict[Hashable, Any] = {}
         batch, (height, rows) = images[0], self.heights
         size = rows * self.row_bytes(maps[1:-1])
-        products = prod(maps[:-1]) * prod(self.weight_shape)
-        least = products // PART_PRODUCTS
-        self.each = parallel_for if products >= WORTH_SHARING else one_by_one
+        self.products = prod(maps[:-1]) * prod(self.weight_shape)
+        least = self.products // PART_PRODUCTS
+        self.each = parallel_for if self.products >= WORTH_SHARING else one_by_one
         self.blocks = self._cut(batch, rows, size, self.block_bytes, least)
         self.chunks = self._cut(batch, height, size, self.block_bytes, least, cut_large=False)
         gradient = self._cut(batch, rows, size, self.gradient_bytes, min(least, prod(maps[:-1]) // GRADIENT_WINDOWS))

@@ -71,6 +71,11 @@ def view_as(array: Array, shape: Sequence[int]) -> Array | None:
     return view
 
 
+def side_by_side(*arrays: Array) -> bool:
+    """Whether the last axis of each has its elements side by side in memory."""
+    return all(array.strides[-1] == array.itemsize for array in arrays)
+
+
 def dense(array: np.ndarray, loans: Loans) -> np.ndarray:
     """The array itself if it is C-contiguous, else a copy in memory that is borrowed until the loans end."""
     return array if array.flags.c_contiguous else copied(array, loans)

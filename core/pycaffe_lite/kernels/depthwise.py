@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 from pycaffe_lite.blob import Array
 from pycaffe_lite.kernels.choice import compiled
 from pycaffe_lite.kernels.convolution import ConvolutionProduct
-from pycaffe_lite.kernels.copying import Index, along, border, dense, dense_to_write
+from pycaffe_lite.kernels.copying import Index, along, border, dense, dense_to_write, side_by_side
 from pycaffe_lite.kernels.sights import Sights
 from pycaffe_lite.kernels.windows import Padding, Span, Walk, Window, windows_of
 from pycaffe_lite.memory import Loans
@@ -64,7 +64,7 @@ class DepthwiseProduct(ConvolutionProduct):
             (-(-kernel // stride), dilation)
             for kernel, dilation, stride in zip(window.kernel, window.dilation, window.stride, strict=True)
         ]
-        self.sights = Sights(window, images[1:-1], maps[1:-1])
+        self.sights, self.zeros = Sights(window, images[1:-1], maps[1:-1]), np.zeros(maps[-1], dtype)
         super().__init__(window, images, maps, dtype)
 
     def row_bytes(self, count: Sequence[int]) -> int:
@@ -76,9 +76,8 @@ class DepthwiseProduct(ConvolutionProduct):
     def loops(self, *arrays: Array) -> Any:
         """The compiled loops, for two axes, one map channel for each image channel, and pixels whose channels lie
         side by side in these arrays."""
-        side_by_side = all(a.size and a.strides[-1] == a.itemsize for a in arrays)
         plain = self.multiple == 1 and len(self.window.kernel) == 2
-        return compiled(self.dtype) if side_by_side and plain else None
+        return compiled(self.dtype) if plain and all(a.size for a in arrays) and side_by_side(*arrays) else None
 
     def gather_block(self, images: Array, weight: Array, out: Array, rows: Span) -> None:
         if loops := self.loops(images, out):
@@ -86,7 +85,7 @@ class DepthwiseProduct(ConvolutionProduct):
                 source, table = self.sights.windows(images, out, rows, loans)
                 loops.gathered_channels(
                     source, table.rows, table.shifts, dense(weight, loans).reshape(-1, self.map_channels),
-                    out, table.places, 0, np.zeros(self.map_channels, self.dtype), out, table.places, -np.inf,
+                    out, table.places, 0, self.zeros, out, table.places, -np.inf,
                 )  # fmt: skip
             return
         labels = [self.batch, *self.places, self.run]
@@ -142,7 +141,7 @@ class DepthwiseProduct(ConvolutionProduct):
                 rows_of_total = np.arange(len(table.shifts), dtype=np.int32) * np.int32(self.map_channels)
                 loops.gathered_channel_gradient(
                     source, table.rows, table.shifts, diff, total.reshape(-1, self.map_channels),
-                    rows_of_total, not first, np.zeros(self.map_channels, self.dtype),
+                    rows_of_total, not first, self.zeros,
                 )  # fmt: skip
             return
         labels = [self.batch, *self.places, self.run]
@@ -167,7 +166,6 @@ class DepthwiseProduct(ConvolutionProduct):
         whose result at a place is a whole stride of pixels. It has kernel / stride taps, rounded up.
         """
         if loops := self.loops(maps, images):
-            nothing = np.zeros(self.map_channels, self.dtype)
             with Loans() as loans:
                 source, parts, complete = self.sights.pixels(maps, images, pixels, loans)
                 if not complete:  # a stride longer than the kernel leaves pixels that no window sees
@@ -176,7 +174,7 @@ class DepthwiseProduct(ConvolutionProduct):
                     filters = weight.reshape(-1, self.map_channels)[table.taps]
                     loops.gathered_channels(
                         source, table.rows, table.shifts, filters,
-                        images, table.places, 0, nothing, images, table.places, -np.inf,
+                        images, table.places, 0, self.zeros, images, table.places, -np.inf,
                     )  # fmt: skip
             return
         weight = self._by_strides(weight)

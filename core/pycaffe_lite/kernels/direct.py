@@ -13,9 +13,10 @@ import numpy as np
 
 from pycaffe_lite.blob import Array
 from pycaffe_lite.kernels.choice import compiled
-from pycaffe_lite.kernels.convolution import PARTIAL_BYTES, Block, WindowProduct
+from pycaffe_lite.kernels.convolution import PARTIAL_BYTES, Block, WindowProduct, cut_rows
+from pycaffe_lite.kernels.copying import side_by_side
 from pycaffe_lite.kernels.sights import Sights
-from pycaffe_lite.kernels.tiles import BAND, BLOCK_BYTES, FEW_TAPS, ROWS, panel_width
+from pycaffe_lite.kernels.tiles import BAND, FEW_TAPS, panel_width, rows_of_a_panel
 from pycaffe_lite.kernels.windows import Span, Window
 from pycaffe_lite.memory import Loans
 from pycaffe_lite.parallel import parallel_for, slices
@@ -53,15 +54,15 @@ class DirectProduct(WindowProduct):
         super().__init__(window, images, maps, dtype, group)
         self.sights = Sights(window, images[1:-1], maps[1:-1])
         self.all_taps = np.arange(prod(window.kernel), dtype=np.int32)
-        products, size = prod(maps) * self.taps, (prod(images[1:]) + prod(maps[1:])) * dtype.itemsize
-        pieces = max(1, min(products // PIECE_PRODUCTS, MOST_PIECES))
-        self.map_pieces = _cut(images[0], maps[1], max(pieces, images[0] * size // PIECE_BYTES))
-        self.image_pieces = _cut(images[0], images[1], max(pieces, images[0] * size // PIECE_BYTES))
+        pieces = max(1, min(self.products // PIECE_PRODUCTS, MOST_PIECES))
+        size = images[0] * (prod(images[1:]) + prod(maps[1:])) * dtype.itemsize
+        self.map_pieces, self.image_pieces = (
+            cut_rows(images[0], rows, max(pieces, size // PIECE_BYTES)) for rows in (maps[1], images[1])
+        )
         partial = prod(self.weight_shape) * dtype.itemsize
-        self.sums = [[block] for block in _cut(images[0], maps[1], max(1, min(pieces, PARTIAL_BYTES // partial)))]
-        # So many rows meet one panel: what they see stays in a second-level cache.
-        self.image_block = max(ROWS, BLOCK_BYTES // (self.group_channels * prod(window.stride) * dtype.itemsize))
-        self.map_block = max(ROWS, BLOCK_BYTES // (maps[-1] // group * dtype.itemsize))
+        self.sums = [[block] for block in cut_rows(images[0], maps[1], max(1, min(pieces, PARTIAL_BYTES // partial)))]
+        self.image_block = rows_of_a_panel(self.group_channels * prod(window.stride) * dtype.itemsize)
+        self.map_block = rows_of_a_panel(maps[-1] // group * dtype.itemsize)
         windows, weights, pointwise = prod(maps[:-1]), prod(self.weight_shape), prod(window.kernel) == 1
         waste = prod(images[:-1]) / max(1, windows * prod(window.stride))
         self.gathers = windows >= MANY_WINDOWS
@@ -74,7 +75,7 @@ class DirectProduct(WindowProduct):
 
     def _loops(self, gains: bool, *arrays: Array) -> Any:
         """The compiled loops, if they gain something and these arrays' pixels have their channels side by side."""
-        usable = gains and all(a.size and a.strides[-1] == a.itemsize for a in arrays)
+        usable = gains and all(a.size for a in arrays) and side_by_side(*arrays)
         return compiled(self.dtype) if usable else None
 
     def gather(self, images: Array, weight: Array, maps: Array, bias: Array | None = None) -> None:
@@ -130,7 +131,7 @@ class DirectProduct(WindowProduct):
             panels = {
                 (outputs.start, taps[0]): pack(filters[:, outputs], taps, loans)
                 for _, outputs in self.groups
-                for taps in self.sights.all_taps()
+                for taps in self.sights.pixel_taps
             }
             self.each(len(self.image_pieces), step)
 
@@ -171,10 +172,3 @@ def pack(filters: Array, taps: np.ndarray, loans: Loans) -> Array:
 
     parallel_for(len(cuts), part)
     return packed
-
-
-def _cut(batch: int, rows: int, pieces: int) -> list[Block]:
-    """A batch in about so many pieces of whole images, or of rows of one."""
-    bands = -(-pieces // max(1, batch))
-    groups = slices(batch, batch if bands > 1 else pieces) if batch else []
-    return [Block(images, (band.start, band.stop), (images, band)) for images in groups for band in slices(rows, bands)]

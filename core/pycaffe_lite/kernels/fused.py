@@ -14,17 +14,15 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from pycaffe_lite.blob import Array
 from pycaffe_lite.kernels.choice import compiled
-from pycaffe_lite.kernels.convolution import Block
-from pycaffe_lite.kernels.copying import copied, view_as
+from pycaffe_lite.kernels.convolution import cut_rows
+from pycaffe_lite.kernels.copying import copied, side_by_side, view_as
 from pycaffe_lite.kernels.depthwise import DepthwiseProduct
 from pycaffe_lite.kernels.direct import pack
 from pycaffe_lite.kernels.sights import Sights
-from pycaffe_lite.kernels.tiles import BLOCK_BYTES as PANEL_BYTES
-from pycaffe_lite.kernels.tiles import ROWS, panel_width
+from pycaffe_lite.kernels.tiles import panel_width, rows_of_a_panel
 from pycaffe_lite.kernels.windows import Im2col, Window
 from pycaffe_lite.memory import Loans
 from pycaffe_lite.parallel import one_by_one, parallel_for, slices
@@ -94,7 +92,7 @@ class FusedConvolution:
         self.cuts = _cut_columns(outputs, pieces) if few and group == 1 else []
         row_bytes = columns * (outputs + (0 if window.pointwise else taps)) * dtype.itemsize
         blocks = max(pieces, batch * rows * row_bytes // BLOCK_BYTES) if not self.cuts else 1
-        self.blocks = _cut_rows(batch, rows, blocks)
+        self.blocks = cut_rows(batch, rows, blocks)
         self.im2col = [
             Im2col(window, (block.images.stop - block.images.start, *images[1:-1], channels), block.rows)
             for block in self.blocks
@@ -165,7 +163,7 @@ class TiledConvolution:
         pieces = max(1 + (products > TILES_WORTH_SHARING), min(MOST_PIECES, products // PIECE_PRODUCTS))
         by_columns = prod(images) < finish.weight.size and outputs >= pieces * panel
         bands = max(pieces, (prod(images) + prod(maps)) * dtype.itemsize // BLOCK_BYTES)
-        blocks = _cut_rows(maps[0], maps[1], 1 if by_columns else bands)
+        blocks = cut_rows(maps[0], maps[1], 1 if by_columns else bands)
         cuts = slices(len(packed[0]), pieces if by_columns else 1)
         self.pieces = [
             (block, channels, _columns(columns, cut, panel), panels[cut])
@@ -173,7 +171,7 @@ class TiledConvolution:
             for (channels, columns), panels in zip(groups, packed, strict=True)
             for cut in cuts
         ]
-        self.rows_of_a_panel = max(ROWS, PANEL_BYTES // (channels * prod(window.stride) * dtype.itemsize))
+        self.rows_of_a_panel = rows_of_a_panel(channels * prod(window.stride) * dtype.itemsize)
         self.least = 0.0 if finish.rectify else -np.inf
 
     def run(self, images: Array, maps: Array, other: Array | None = None) -> None:
@@ -192,8 +190,8 @@ class TiledConvolution:
                 )  # fmt: skip
 
         with Loans() as outer:
-            result = maps if _side_by_side(maps) else outer.take(maps.shape, maps.dtype)
-            begun = result if other is None else other if _side_by_side(other) else copied(other, outer)
+            result = maps if side_by_side(maps) else outer.take(maps.shape, maps.dtype)
+            begun = result if other is None else other if side_by_side(other) else copied(other, outer)
             parallel_for(len(self.pieces), piece)
             if result is not maps:  # a pinned blob's, which lie in C order
                 np.copyto(maps, result)
@@ -205,10 +203,7 @@ class FusedDepthwise:
     def __init__(self, product: DepthwiseProduct, finish: Finish) -> None:
         self.product, self.finish = product, finish
         self.filters = np.array(finish.weight, order="C").reshape(-1, product.map_channels)
-        last = product.blocks[-1] if product.blocks else None
-        windows = 0 if last is None else last.images.stop * product.heights[1] * product.sights.maps[1]
-        few = windows * self.filters.size < TILES_WORTH_SHARING
-        self.each = one_by_one if few else parallel_for
+        self.each = one_by_one if product.products < TILES_WORTH_SHARING else parallel_for
 
     def run(self, images: Array, maps: Array, other: Array | None = None) -> None:
         """As FusedConvolution's."""
@@ -247,23 +242,12 @@ def _columns(of: slice, panels: slice, panel: int) -> slice:
     return slice(of.start + panels.start * panel, min(of.stop, of.start + panels.stop * panel))
 
 
-def _side_by_side(array: Array) -> bool:
-    """Whether the channels of a pixel are, in memory."""
-    return bool(array.strides[-1] == array.itemsize)
-
-
 def finish(rows: Array, bias: Array, other: Array | None, rectify: bool) -> None:
     """rows = rows + bias + other, and 0 for negative values if `rectify` says so.
 
     Args:
         rows, other: pixels x channels, each pixel's channels side by side.
     """
-    if (loops := compiled(rows.dtype)) and rows.size:
-        added = rows if other is None else other
-        flat = [as_strided(array, (_length(array),), (array.itemsize,)) for array in (rows, added)]
-        steps = [array.strides[0] // array.itemsize for array in (rows, added)]
-        loops.finish(*flat, bias, len(rows), *steps, other is not None, 0 if rectify else -np.inf)
-        return
     if rows.flags.c_contiguous and (other is None or other.flags.c_contiguous):  # long rows are several times faster
         together = next(n for n in (16, 8, 4, 2, 1) if len(rows) % n == 0 and (n == 1 or n * bias.size <= LONG_ROW))
         shape = (len(rows) // together, together * bias.size)
@@ -276,11 +260,6 @@ def finish(rows: Array, bias: Array, other: Array | None, rectify: bool) -> None
         np.maximum(rows, 0, out=rows)
 
 
-def _length(rows: Array) -> int:
-    """Elements from the first to behind the last one of rows that lie apart."""
-    return (len(rows) - 1) * (rows.strides[0] // rows.itemsize) + rows.shape[1]
-
-
 def _cut_columns(outputs: int, pieces: int) -> list[slice]:
     """The columns of a product in pieces; nothing if there would be one alone."""
     pieces = min(pieces, outputs // COLUMNS)
@@ -290,17 +269,10 @@ def _cut_columns(outputs: int, pieces: int) -> list[slice]:
     return [slice(a, b) for a, b in pairwise([*bounds, outputs])]
 
 
-def _cut_rows(batch: int, rows: int, pieces: int) -> list[Block]:
-    """About so many blocks of whole images, or of rows of one image."""
-    bands = -(-pieces // max(1, batch))
-    groups = slices(batch, batch if bands > 1 else max(1, pieces)) if batch else []
-    return [Block(images, (band.start, band.stop), (images, band)) for images in groups for band in slices(rows, bands)]
-
-
 def _rows(out: Array, loans: Loans) -> Array:
     """Maps as pixels x channels to write: a view where there is one that BLAS can write to, else borrowed memory."""
     shape = (prod(out.shape[:-1]), out.shape[-1])
-    if out.strides[-1] == out.itemsize:
+    if side_by_side(out):
         view = view_as(out, shape)
         if view is not None:
             return view

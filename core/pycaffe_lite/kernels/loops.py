@@ -3,7 +3,7 @@
 Written to be compiled, and to be read: as plain Python they give the same values, slowly. Arrays are C-contiguous, of
 the types that are declared (T: the values'), images and maps N x H x W x C. Each loop takes the row that its innermost
 loop walks along before that one begins, counts the taps on the image before it walks them (a test inside made
-depthwise convolution five times slower), and has no negative index: so they become vector instructions. None adds up
+one of them five times slower), and has no negative index: so they become vector instructions. None adds up
 along the row it walks, so no sum depends on the width of those.
 """
 
@@ -36,7 +36,7 @@ LOOPS: list[Loop] = []
 
 IMAGES, MATRIX, VECTOR = "T[:,:,:,::1]", "T[:,::1]", "T[::1]"
 FOUR_NUMBERS = ", ".join(["float64"] * 4)
-SIX, FOUR, TWO = (", ".join(["int64"] * n) for n in (6, 4, 2))
+SIX, FOUR = (", ".join(["int64"] * n) for n in (6, 4))
 
 
 def declared(*types: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -401,28 +401,6 @@ def adam(
         step = average / (np.sqrt(squares) + least) * alpha
         diff[i] = step
         data[i] -= step
-
-
-# -- what follows a product: rows of pixels that lie `step` values apart ---------------------------------------------
-
-
-@declared(VECTOR, VECTOR, VECTOR, "int64, int64, int64, boolean, float64")
-def finish(
-    memory: Array, others: Array, bias: Array, count: int, step: int, other_step: int, add: bool, least: float
-) -> None:
-    """row = row + bias, + other if `add` says so, or `least` where that is less."""
-    channels, lowest = bias.size, memory.dtype.type(least)
-    for r in range(count):
-        row = memory[r * step : r * step + channels]
-        if add:
-            other = others[r * other_step : r * other_step + channels]
-            for c in range(channels):
-                value = row[c] + bias[c] + other[c]
-                row[c] = lowest if value < lowest else value
-        else:
-            for c in range(channels):
-                value = row[c] + bias[c]
-                row[c] = lowest if value < lowest else value
 
 
 # -- boxes: xmin, ymin, xmax, ymax, the best first ---------------------------------------------------------------------

@@ -8,6 +8,7 @@ where each position begins and how far each tap is from there; `tiles` computes 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -207,7 +208,8 @@ class Sights:
         source = seen.source(maps, loans)
         return source, self._find(False, rows, seen, source, images), seen.complete
 
-    def all_taps(self) -> list[np.ndarray]:
+    @cached_property
+    def pixel_taps(self) -> list[np.ndarray]:
         """The taps of each of the tables that `pixels` gives for all rows."""
         along = [pixels_along(self.window, axis, (0, size)) for axis, size in enumerate(self.images)]
         return [_grid(y.taps * self.window.kernel[1], x.taps) for y, x in product(*along)]

@@ -41,6 +41,11 @@ FEW_TAPS = 64
 ANY, TABLE, PANELS, WEIGHTS = "T[:,:,:,:]", "int32[::1]", "T[:,:,::1]", "T[:,:,:]"
 
 
+def rows_of_a_panel(row_bytes: int) -> int:
+    """How many rows meet one panel before the next one, where the source has so many bytes for a row."""
+    return max(ROWS, BLOCK_BYTES // row_bytes)
+
+
 def panel_width(dtype: np.dtype) -> int:
     """Columns of a panel."""
     return WIDTH // dtype.itemsize
@@ -64,16 +69,12 @@ def tile(
         height, width: rows, 1 to ROWS, and columns, 1 to a panel, of the tile.
         least: stands for what is less.
     """
-    source, start, packed, result = (_memory(array) for array in (source, start, packed, result))
-    columns = np.arange(width)
-    for r in range(row, row + height):
-        total = np.zeros(width, result.dtype)
-        for k in range(length):
-            total += source[rows[r] + steps[step + k]] * packed[packed_at + k * packed_step + columns]
-        total += bias[column : column + width]
-        if begun:
-            total += start[starts[r] + start_at + columns]
-        result[places[r] + result_at + columns] = np.where(total < least, least, total)
+    memory, table = _memory(source), steps[step : step + length]
+    seen = [memory[rows[r] + table][:, None] for r in range(row, row + height)]
+    _set_tile(
+        seen, row, packed, packed_at, packed_step, start, starts, start_at, begun,
+        bias, column, result, places, result_at, width, least,
+    )  # fmt: skip
 
 
 def lane_tile(
@@ -82,13 +83,27 @@ def lane_tile(
     bias: Array, column: int, result: Array, places: Array, result_at: int, height: int, width: int, least: float,
 ) -> None:  # fmt: skip
     """As `tile`, where each column has values of the source of its own: those from `column` on, side by side."""
-    source, start, packed, result = (_memory(array) for array in (source, start, packed, result))
+    memory, table = _memory(source), steps[step : step + length]
+    columns = column + np.arange(width)
+    seen = [memory[rows[r] + table[:, None] + columns] for r in range(row, row + height)]
+    _set_tile(
+        seen, row, packed, packed_at, packed_step, start, starts, start_at, begun,
+        bias, column, result, places, result_at, width, least,
+    )  # fmt: skip
+
+
+def _set_tile(
+    seen: Sequence[Array], row: int, packed: Array, packed_at: int, packed_step: int, start: Array, starts: Array,
+    start_at: int, begun: int, bias: Array, column: int, result: Array, places: Array, result_at: int, width: int,
+    least: float,
+) -> None:  # fmt: skip
+    """What `tile` and `lane_tile` do with the values seen: for each row one for each k, or for each k and column."""
+    start, packed, result = (_memory(array) for array in (start, packed, result))
     columns = np.arange(width)
-    for r in range(row, row + height):
+    for r, values in enumerate(seen, start=row):
         total = np.zeros(width, result.dtype)
-        for k in range(length):
-            factors = packed[packed_at + k * packed_step + columns]
-            total += source[rows[r] + steps[step + k] + column + columns] * factors
+        for k, value in enumerate(values):
+            total += value * packed[packed_at + k * packed_step + columns]
         total += bias[column : column + width]
         if begun:
             total += start[starts[r] + start_at + columns]

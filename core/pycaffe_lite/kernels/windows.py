@@ -23,7 +23,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from pycaffe_lite.kernels.choice import compiled
-from pycaffe_lite.kernels.copying import Index, along, border, copied, dense
+from pycaffe_lite.kernels.copying import Index, along, border, copied, dense, side_by_side
 from pycaffe_lite.memory import Loans, borrow
 
 SHORT_RUN = 16
@@ -256,7 +256,7 @@ class Col2im:
 
     def add(self, matrix: np.ndarray, x: np.ndarray) -> None:
         """Adds to the images x a matrix in memory that `empty` gave."""
-        if self.two_axes and x.size and x.strides[-1] == x.itemsize and (loops := compiled(x.dtype)):
+        if self.two_axes and x.size and side_by_side(x) and (loops := compiled(x.dtype)):
             *steps, step = (stride // x.itemsize for stride in x.strides)
             length = 1 + sum((n - 1) * s for n, s in zip(x.shape, (*steps, step), strict=True))
             memory = as_strided(x, (length,), (x.itemsize,))
