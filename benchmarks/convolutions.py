@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pycaffe_lite.kernels import direct
 from pycaffe_lite.kernels.choice import compiled, use
 from pycaffe_lite.kernels.convolution import WindowProduct
 from pycaffe_lite.kernels.direct import DirectProduct
@@ -56,9 +55,6 @@ CASES = [
     Case("MobileNet conv2, 1x1", 4, 112, 32, 1, 1, 0, 64),
 ]
 
-ALWAYS = {"MANY_WINDOWS": 0, "MANY_PIXELS": 0, "FEW_CHANNELS": 0, "MOST_WASTE": np.inf}
-ALWAYS |= {"MOST_WEIGHTS": 1 << 60, "MOST_POINTWISE": 1 << 60}
-
 
 def passes(product: WindowProduct, images: np.ndarray, maps: np.ndarray) -> list[Callable[[], None]]:
     """The three products."""
@@ -82,11 +78,10 @@ def measure(case: Case, threads: int, repeat: int) -> str:
     if case.channels < 4:  # as the data layer has them
         images = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
     make = (window, *shapes, np.dtype(np.float32), case.group)
-    taken = DirectProduct(*make)
-    bounds = {name: getattr(direct, name) for name in ALWAYS}
-    vars(direct).update(ALWAYS)
-    both = [passes(kind(*make), images, maps) for kind in (WindowProduct, DirectProduct)]
-    vars(direct).update(bounds)
+    windows, tiles = WindowProduct(*make), DirectProduct(*make)
+    used = {"forward": tiles.gathers, "bottom": tiles.scatters, "weights": tiles.adds}
+    tiles.gathers = tiles.scatters = tiles.adds = True
+    both = [passes(product, images, maps) for product in (windows, tiles)]
     clock = time.thread_time if threads == 1 else time.perf_counter
     least = np.full((2, 3), np.inf)
     for _ in range(repeat + 1):
@@ -95,7 +90,6 @@ def measure(case: Case, threads: int, repeat: int) -> str:
                 begin = clock()
                 run()
                 least[k, i] = min(least[k, i], (clock() - begin) * 1e3)
-    used = {"forward": taken.gathers, "bottom": taken.scatters, "weights": taken.adds}
     takes = [name for name, by_tiles in used.items() if by_tiles]
     cells = [f"{before:.2f} → {after:.2f}" for before, after in least.T]
     return f"| {case.name} | {' | '.join(cells)} | {', '.join(takes)} |"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pycaffe_lite.blob import Blob
-from pycaffe_lite.kernels import choice, loops
+from pycaffe_lite.kernels import loops
 from pycaffe_lite.kernels.boxes import Suppression, areas, suppress
 from pycaffe_lite.kernels.channels import Channels
 from pycaffe_lite.kernels.convolution import WindowProduct
@@ -30,21 +28,13 @@ from pycaffe_lite.solvers.adam import AdamSolver
 from pycaffe_lite.solvers.nesterov import NesterovSolver
 from pycaffe_lite.solvers.rmsprop import RMSPropSolver
 from pycaffe_lite.solvers.sgd import Piece, SGDSolver
-from rigs.kernel_choice import DTYPES, PLAIN, using
+from rigs.kernel_choice import DTYPES, PLAIN, compiled, using
 
 pytest.importorskip("numba")
 
 EXAMPLES = settings(deadline=None, max_examples=60)
 SPECIAL = [np.nan, np.inf, -np.inf]
 Values = dict[str, np.ndarray]
-
-
-@cache
-def compiled(dtype: np.dtype) -> Any:
-    """The compiled loops, whatever the environment chooses."""
-    kernels = choice._compile(dtype)
-    assert kernels is not None
-    return kernels
 
 
 def all_three(compute: Callable[[], Values], dtype: np.dtype, exact: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,31 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycaffe_lite.kernels import choice, direct, tiles
+from pycaffe_lite.kernels import direct, tiles
 from pycaffe_lite.kernels.convolution import WindowProduct
 from pycaffe_lite.kernels.direct import DirectProduct
 from pycaffe_lite.kernels.windows import Window
-from rigs.kernel_choice import DTYPES, PLAIN, using
+from rigs.kernel_choice import DTYPES, PLAIN, compiled, using
 
 SPECIAL = [np.nan, np.inf, -np.inf]
-ALWAYS: dict[str, Any] = {"MANY_WINDOWS": 0, "MANY_PIXELS": 0, "FEW_CHANNELS": 0, "MOST_WASTE": np.inf}
-ALWAYS |= {"MOST_WEIGHTS": 1 << 60, "MOST_POINTWISE": 1 << 60}
-"""The bounds under which every product is a direct one."""
-
-
-@cache
-def compiled(dtype: np.dtype) -> Any:
-    """The compiled loops, whatever the environment chooses."""
-    pytest.importorskip("numba")
-    kernels = choice._compile(dtype)
-    assert kernels is not None
-    return kernels
 
 
 def products(kind: type[WindowProduct], window: Window, group: int, values: dict[str, np.ndarray]) -> dict[str, Any]:
     """The three products of one kind, over values in the memory that they have."""
     images, maps, weight = values["images"], values["maps"], values["weight"]
     product = kind(window, images.shape, maps.shape, images.dtype, group)
+    if isinstance(product, DirectProduct):  # also where it would gain nothing
+        product.gathers = product.scatters = product.adds = True
     top, bottom = np.full_like(maps, 9), np.full_like(images, 9)
     weight_diff, bias_diff = np.ones_like(weight), np.ones(maps.shape[-1], maps.dtype)
     product.gather(images, weight, top, np.tile(values["bias"], maps.shape[2]))
@@ -82,8 +71,8 @@ def test_it_computes_what_the_products_over_windows_do(
     with using(None):
         expected = products(WindowProduct, window, group, values)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**ALWAYS, "FEW_TAPS": few_taps, "PIECE_PRODUCTS": piece}.items():
-            patch.setattr(direct, name, value)
+        patch.setattr(direct, "FEW_TAPS", few_taps)
+        patch.setattr(direct, "PIECE_PRODUCTS", piece)
         with using(compiled(dtype)):
             fast = products(DirectProduct, window, group, values)
         patch.setattr(tiles, "BAND", band)  # plain Python reads it when it runs

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pytest
 
 from pycaffe_lite.kernels import choice, loops
 
@@ -14,6 +17,15 @@ DTYPES = [np.dtype(np.float32), np.dtype(np.float64)]
 
 PLAIN = SimpleNamespace(**{loop.name: loop.function for loop in loops.LOOPS})
 """The loops as plain Python."""
+
+
+@cache
+def compiled(dtype: np.dtype) -> Any:
+    """The compiled loops, whatever the environment chooses; the test is skipped where there is no numba."""
+    pytest.importorskip("numba")
+    kernels = choice._compile(dtype)
+    assert kernels is not None
+    return kernels
 
 
 @contextmanager
