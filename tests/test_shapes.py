@@ -110,6 +110,14 @@ def test_options_that_cannot_be(option: str, sentence: str, tmp_path: Path) -> N
     assert problem.value.stderr.endswith(f"error: {sentence}\n")
 
 
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(subprocess.CalledProcessError) as problem:
+        make_shapes(tmp_path / "file" / "shapes")
+    assert "file/shapes: expected a folder, or that one can be made: Not a directory" in problem.value.stderr
+    assert "Traceback" not in problem.value.stderr
+
+
 # -- short runs ----------------------------------------------------------------------------------------------
 
 

@@ -129,7 +129,10 @@ def main() -> None:
         parser.error("--train and --test must be multiples of --batch")
     if options.seed < 0:
         parser.error("--seed must be 0 or more")
-    options.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        options.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        parser.error(f"{options.folder}: expected a folder, or that one can be made: {problem.strerror}")
     for i, (name, count) in enumerate((("train", options.train), ("test", options.test))):
         generator = np.random.default_rng([options.seed, i])
         pictures = [make_picture(generator) for _ in range(count)]
