@@ -253,7 +253,12 @@ def test_an_interrupt_before_the_training_ends_quietly(tmp_path: Path) -> None:
     """Nothing has been learned yet, so there is nothing to save; and no traceback."""
     write_run(tmp_path)
     os.mkfifo(tmp_path / "fifo")
-    command = [sys.executable, "-m", "pycaffe_lite_cli", "train", "--solver=fifo"]
+    # As from a terminal: what a shell starts in the background ignores interrupts, and so would what that starts.
+    program = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "runpy.run_module('pycaffe_lite_cli', run_name='__main__', alter_sys=True)"
+    )
+    command = [sys.executable, "-c", program, "train", "--solver=fifo"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         writer = os.open(tmp_path / "fifo", os.O_WRONLY)  # returns once the command has opened it
         try:
